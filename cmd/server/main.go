@@ -1,0 +1,44 @@
+// Command florin is a payments ledger: one binary that serves the API, migrates
+// the database, and brings the tools to try, fill, measure and prove it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type commands struct {
+	Dev     devCommand     `cmd:"" help:"Run everything on this machine: a database engine of its own, demo data, the server."`
+	Serve   serveCommand   `cmd:"" help:"Run the server on the database at FLORIN_DATABASE_URL."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date and end."`
+	Verify  verifyCommand  `cmd:"" help:"Prove the books at one consistent time; exit code 1 when they are wrong."`
+}
+
+// errExit ends the program with code 1 when everything worth saying is said.
+var errExit = errors.New("exit")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	parsed := kong.Parse(&c,
+		kong.Name("florin"),
+		kong.Description("A payments ledger that you run yourself."),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	err := parsed.Run()
+	if errors.Is(err, errExit) {
+		os.Exit(1)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "florin:", err)
+		os.Exit(1)
+	}
+}

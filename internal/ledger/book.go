@@ -1,0 +1,380 @@
+package ledger
+
+import (
+	"errors"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"florin/internal/money"
+)
+
+// command is one thing to do to the books: it names what it needs to know, and
+// decides. Both are pure; the executor does the I/O around them.
+type command interface {
+	keys(*keys)
+	apply(*book) Result
+}
+
+// Result is a command's own outcome; which field is set depends on the command.
+// Err is a *Failure when a rule refused it; the Transfer that records the
+// refusal, if there is one, is set beside it.
+type Result struct {
+	Transfer *Transfer
+	Account  *Account
+	Hold     *Hold
+	Err      error
+}
+
+func failed(f *Failure) Result { return Result{Err: f} }
+
+// book is the working set of one batch: what the database said about the
+// accounts, transfers and holds concerned, changed in memory by one command
+// after the other, and the rows to write in the end.
+type book struct {
+	now       time.Time
+	accounts  map[string]*accountEntry
+	transfers map[string]*transferEntry
+	holds     map[string]*holdEntry
+	reversals map[string]string // id of the reversed transfer -> of its reversal
+
+	changedAccounts  []*accountEntry
+	changedTransfers []*transferEntry
+	changedHolds     []*holdEntry
+	postings         []Posting
+
+	// undo takes back the changes of an atomic group, newest last; nil outside one.
+	undo []func()
+}
+
+type accountEntry struct {
+	Account
+	openingHash []byte
+	isNew       bool
+	isChanged   bool
+	hasNewTerms bool
+}
+
+func (e *accountEntry) result() Result {
+	account := e.Account // later commands of the batch change the entry
+	return Result{Account: &account}
+}
+
+type transferEntry struct {
+	Transfer
+	hash  []byte
+	isNew bool
+}
+
+// replay answers a request whose id is known. done is false for a transfer that
+// is accepted and not executed yet.
+func (e *transferEntry) replay(hash []byte) (result Result, done bool) {
+	if string(e.hash) != string(hash) {
+		return failed(duplicateTransaction(e.ID)), true
+	}
+	return e.result(), e.Status.IsFinal()
+}
+
+func (e *transferEntry) result() Result {
+	transfer := e.Transfer
+	if transfer.Failure != nil {
+		return Result{Transfer: &transfer, Err: transfer.Failure}
+	}
+	return Result{Transfer: &transfer}
+}
+
+type holdEntry struct {
+	Hold
+	hash      []byte
+	isNew     bool
+	isChanged bool
+}
+
+func (e *holdEntry) result() Result {
+	hold := e.Hold
+	return Result{Hold: &hold}
+}
+
+// apply runs one unit of work: a command, or several that stand or fall together.
+func (b *book) apply(u *unit) {
+	if len(u.commands) == 1 {
+		u.results[0] = u.commands[0].apply(b)
+		return
+	}
+	b.undo = make([]func(), 0, 8*len(u.commands))
+	broken := -1
+	for i, c := range u.commands {
+		if u.results[i] = c.apply(b); u.results[i].Err != nil {
+			broken = i
+			break
+		}
+	}
+	undo := b.undo
+	b.undo = nil
+	if broken < 0 {
+		return
+	}
+	for i := len(undo) - 1; i >= 0; i-- {
+		undo[i]()
+	}
+	aborted := BatchAborted.Failure("not executed, because item %d of its atomic batch failed", broken)
+	var why *Failure
+	if !errors.As(u.results[broken].Err, &why) {
+		why = aborted // cannot be: a command of a group fails by a rule only
+	}
+	for i, c := range u.commands {
+		reason := aborted
+		if i == broken {
+			reason = why
+		}
+		u.results[i] = c.(groupable).abort(b, reason)
+	}
+}
+
+// groupable is a command that can stand in an atomic group.
+type groupable interface {
+	command
+	// abort records that the command was not executed and why.
+	abort(b *book, why *Failure) Result
+}
+
+// onUndo notes how to take back a change that is about to be made. Outside an
+// atomic group, where undo is nil, nobody calls it: the closure and what it
+// keeps are not free.
+func (b *book) onUndo(f func()) { b.undo = append(b.undo, f) }
+
+func (b *book) account(id string) (*accountEntry, *Failure) {
+	if entry := b.accounts[id]; entry != nil {
+		return entry, nil
+	}
+	return nil, AccountNotFound.Failure("there is no account %s", id)
+}
+
+// pair finds two accounts that money may move between. currency may be empty.
+func (b *book) pair(sourceID, destinationID string, currency money.Currency) (source, destination *accountEntry, failure *Failure) {
+	if sourceID == destinationID {
+		return nil, nil, SameAccount.Failure("source and destination are both %s", sourceID)
+	}
+	if source, failure = b.account(sourceID); failure != nil {
+		return nil, nil, failure
+	}
+	if destination, failure = b.account(destinationID); failure != nil {
+		return nil, nil, failure
+	}
+	if failure = source.usable(); failure != nil {
+		return nil, nil, failure
+	}
+	if failure = destination.usable(); failure != nil {
+		return nil, nil, failure
+	}
+	if currency == "" {
+		currency = source.Currency
+	}
+	if source.Currency != currency || destination.Currency != currency {
+		return nil, nil, CurrencyMismatch.Failure("%s is in %s, %s is in %s, the request in %s",
+			sourceID, source.Currency, destinationID, destination.Currency, currency)
+	}
+	return source, destination, nil
+}
+
+// guard says what is asked of the source's funds.
+type guard int
+
+const (
+	guardFunds   guard = iota // they must be available
+	guardNothing              // forced: they may go below zero
+)
+
+// post moves the transfer's amount and completes it, or changes nothing and says
+// why not.
+func (b *book) post(t *Transfer, g guard) *Failure {
+	source, destination, failure := b.pair(t.SourceAccountID, t.DestinationAccountID, t.Currency)
+	if failure != nil {
+		return failure
+	}
+	t.Currency = source.Currency
+	if err := money.Check(t.Amount, t.Currency); err != nil {
+		return InvalidAmount.Failure("%v", err)
+	}
+	if g == guardFunds && !source.canPay(t.Amount) {
+		return insufficientFunds(source, t.Amount)
+	}
+	return b.move(t, source, destination, source.Held, g)
+}
+
+// postHeld moves the transfer's amount out of what is held for it, and releases
+// all of the hold.
+func (b *book) postHeld(t *Transfer, held decimal.Decimal) *Failure {
+	source, destination, failure := b.pair(t.SourceAccountID, t.DestinationAccountID, t.Currency)
+	if failure != nil {
+		return failure
+	}
+	return b.move(t, source, destination, source.Held.Sub(held), guardFunds)
+}
+
+// move books both legs. Their time is not before either account's last change,
+// so that in every account the order of time is the order of seq.
+func (b *book) move(t *Transfer, source, destination *accountEntry, sourceHeld decimal.Decimal, g guard) *Failure {
+	debited, credited := source.Posted.Sub(t.Amount), destination.Posted.Add(t.Amount)
+	if debited.Abs().GreaterThanOrEqual(money.Limit) {
+		return balanceLimitExceeded(source)
+	}
+	if credited.Abs().GreaterThanOrEqual(money.Limit) {
+		return balanceLimitExceeded(destination)
+	}
+	at := b.timeFor(source, destination)
+	if b.undo != nil {
+		n := len(b.postings)
+		b.onUndo(func() { b.postings = b.postings[:n] })
+	}
+	b.leg(t, source, t.Amount.Neg(), debited, sourceHeld, at)
+	if available := source.Available(); g == guardNothing && available.Valid && available.Decimal.IsNegative() {
+		source.Shortfall = available.Decimal.Neg()
+	}
+	b.leg(t, destination, t.Amount, credited, destination.Held, at)
+	t.SourceSeq, t.DestinationSeq = source.Postings, destination.Postings
+	t.Status, t.FinishedAt = Completed, &at
+	return nil
+}
+
+func (b *book) leg(t *Transfer, account *accountEntry, amount, posted, held decimal.Decimal, at time.Time) {
+	b.change(account, posted, held, at)
+	account.Postings++
+	b.postings = append(b.postings, Posting{
+		AccountID: account.ID, Seq: account.Postings, TransferID: t.ID,
+		Amount: amount, Balance: posted, Currency: account.Currency, CreatedAt: at,
+	})
+}
+
+func (b *book) timeFor(accounts ...*accountEntry) time.Time {
+	at := b.now
+	for _, account := range accounts {
+		if account.UpdatedAt.After(at) {
+			at = account.UpdatedAt
+		}
+	}
+	return at
+}
+
+// change sets an account's balances.
+func (b *book) change(account *accountEntry, posted, held decimal.Decimal, at time.Time) {
+	if b.undo != nil {
+		before := account.Account
+		b.onUndo(func() { account.Account = before })
+	}
+	account.Posted, account.Held = posted, held
+	b.touch(account, at)
+}
+
+// changeTerms sets what is not a balance.
+func (b *book) changeTerms(account *accountEntry, to Account) {
+	account.Account = to
+	account.hasNewTerms = true
+	b.touch(account, b.timeFor(account))
+}
+
+// touch counts a change of an account. A shortfall shrinks with every
+// improvement, and grows by force alone: that is what makes the database's CHECK
+// on available funds a guard against this program's own errors.
+func (b *book) touch(account *accountEntry, at time.Time) {
+	if account.Shortfall.IsPositive() {
+		short := decimal.Zero
+		if available := account.Available(); available.Valid {
+			short = decimal.Max(decimal.Zero, available.Decimal.Neg())
+		}
+		account.Shortfall = decimal.Min(account.Shortfall, short)
+	}
+	account.Version++
+	account.UpdatedAt = at
+	if !account.isChanged {
+		account.isChanged = true
+		b.changedAccounts = append(b.changedAccounts, account)
+	}
+}
+
+// open adds a new account.
+func (b *book) open(account Account, openingHash []byte) *accountEntry {
+	account.Status, account.CreatedAt, account.UpdatedAt = Active, b.now, b.now
+	entry := &accountEntry{Account: account, openingHash: openingHash, isNew: true}
+	b.accounts[account.ID] = entry
+	b.touch(entry, b.now)
+	return entry
+}
+
+// forget takes back an account opened by this batch.
+func (b *book) forget(id string) {
+	entry := b.accounts[id]
+	delete(b.accounts, id)
+	for i, changed := range b.changedAccounts {
+		if changed == entry {
+			b.changedAccounts = append(b.changedAccounts[:i], b.changedAccounts[i+1:]...)
+			return
+		}
+	}
+}
+
+// record keeps a transfer as it now is: a new one, or the end of an accepted one.
+func (b *book) record(t Transfer, hash []byte) Result {
+	entry := b.transfers[t.ID]
+	if entry == nil {
+		entry = &transferEntry{Transfer: t, hash: hash, isNew: true}
+		b.transfers[t.ID] = entry
+	} else {
+		if b.undo != nil {
+			before := entry.Transfer
+			b.onUndo(func() { entry.Transfer = before })
+		}
+		entry.Transfer = t
+	}
+	if b.undo != nil {
+		n, isNew := len(b.changedTransfers), entry.isNew
+		b.onUndo(func() {
+			b.changedTransfers = b.changedTransfers[:n]
+			if isNew {
+				delete(b.transfers, entry.ID)
+			}
+		})
+	}
+	b.changedTransfers = append(b.changedTransfers, entry)
+	if t.Kind == KindReversal && t.Status == Completed {
+		b.reversals[t.ReversesID] = t.ID
+	}
+	return entry.result()
+}
+
+// fail records a transfer that a rule refused.
+func (b *book) fail(t Transfer, hash []byte, failure *Failure) Result {
+	now := b.now
+	t.Status, t.Failure, t.FinishedAt = Failed, failure, &now
+	return b.record(t, hash)
+}
+
+// place adds a new hold.
+func (b *book) place(hold Hold, hash []byte) *holdEntry {
+	entry := &holdEntry{Hold: hold, hash: hash, isNew: true}
+	b.holds[hold.ID] = entry
+	b.markHold(entry)
+	return entry
+}
+
+func (b *book) changeHold(entry *holdEntry, to Hold) {
+	to.UpdatedAt = b.now
+	entry.Hold = to
+	b.markHold(entry)
+}
+
+func (b *book) markHold(entry *holdEntry) {
+	if !entry.isChanged {
+		entry.isChanged = true
+		b.changedHolds = append(b.changedHolds, entry)
+	}
+}
+
+func balanceLimitExceeded(account *accountEntry) *Failure {
+	return BalanceLimitExceeded.Failure("the balance of %s would have more than %d digits before the point", account.ID, money.MaxIntegerDigits)
+}
+
+func insufficientFunds(account *accountEntry, amount decimal.Decimal) *Failure {
+	return InsufficientFunds.Failure("account %s has %s available, less than %s", account.ID,
+		money.Format(account.Available().Decimal, account.Currency), money.Format(amount, account.Currency))
+}

@@ -1,0 +1,221 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+
+	"florin/internal/platform/clock"
+	"florin/internal/platform/database"
+)
+
+var (
+	// ErrOverloaded says that the queue is full: nothing was taken, try again
+	// in a second.
+	ErrOverloaded = errors.New("too many transfers are waiting")
+	// ErrShuttingDown says that this replica takes nothing more.
+	ErrShuttingDown = errors.New("the server is shutting down")
+)
+
+// commitTries is how often a batch is run again whose commit was left unknown.
+const commitTries = 5
+
+// executor is the one writer of balances in this process (group commit). Callers
+// hand in units and wait; workers take whatever is waiting, up to a limit and
+// without added delay, and run it as one transaction. An idle system so commits
+// a single transfer at once, a busy one forms large batches by itself.
+type executor struct {
+	db       *database.DB
+	clock    clock.Clock
+	workers  int
+	batchMax int // commands a transaction; an atomic unit may be larger
+	queueMax int // commands waiting
+	metrics  *metrics
+
+	queue   chan *unit
+	waiting atomic.Int64 // commands in the queue
+
+	closing sync.RWMutex // held while queue is written to, so that it can end
+	closed  bool
+}
+
+// unit is what stands or falls together: one command, or an atomic group.
+type unit struct {
+	commands []command
+	results  []Result
+	err      error // infrastructure: nothing of the unit was applied, or ErrCommitUnknown
+	waiter   *waiter
+}
+
+// waiter wakes a caller when all its units are done.
+type waiter struct {
+	pending atomic.Int64
+	done    chan struct{}
+}
+
+func (u *unit) finish(err error) {
+	u.err = err
+	if u.waiter.pending.Add(-1) == 0 {
+		close(u.waiter.done)
+	}
+}
+
+func newExecutor(db *database.DB, now clock.Clock, o Options, m *metrics) *executor {
+	return &executor{
+		db: db, clock: now, workers: o.Workers, batchMax: o.BatchMax, queueMax: o.QueueMax, metrics: m,
+		queue: make(chan *unit, o.QueueMax),
+	}
+}
+
+// do runs the units and waits for their results. It returns ErrOverloaded,
+// without having taken any, when the queue has no room for all. When ctx ends
+// first the units are executed all the same: the caller asks again by its ids.
+func (e *executor) do(ctx context.Context, units ...*unit) error {
+	w := &waiter{done: make(chan struct{})}
+	w.pending.Store(int64(len(units)))
+	size := 0
+	for _, u := range units {
+		u.waiter = w
+		size += len(u.commands)
+	}
+	if size == 0 {
+		return nil
+	}
+	if err := e.enqueue(units, int64(size)); err != nil {
+		return err
+	}
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *executor) enqueue(units []*unit, size int64) error {
+	e.closing.RLock()
+	defer e.closing.RUnlock()
+	if e.closed {
+		return ErrShuttingDown
+	}
+	if e.waiting.Add(size) > int64(e.queueMax) {
+		e.waiting.Add(-size)
+		e.metrics.rejected.Add(float64(size))
+		return ErrOverloaded
+	}
+	for _, u := range units {
+		e.queue <- u // has room: it holds queueMax units of at least one command
+	}
+	return nil
+}
+
+// run executes until ctx ends, then finishes what was taken.
+func (e *executor) run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range e.workers {
+		workers.Go(e.work)
+	}
+	<-ctx.Done()
+	e.closing.Lock()
+	e.closed = true
+	close(e.queue)
+	e.closing.Unlock()
+	workers.Wait()
+}
+
+func (e *executor) work() {
+	var next *unit // taken, but too large for the batch before
+	for {
+		if next == nil {
+			var open bool
+			if next, open = <-e.queue; !open {
+				return
+			}
+		}
+		var batch []*unit
+		batch, next = e.collect(next)
+		e.execute(batch)
+	}
+}
+
+// collect takes what is waiting, in order of arrival, and returns the first unit
+// that did not fit.
+func (e *executor) collect(first *unit) (batch []*unit, next *unit) {
+	batch = append(batch, first)
+	size := len(first.commands)
+	defer func() { e.took(size) }()
+	for size < e.batchMax {
+		select {
+		case u, open := <-e.queue:
+			if !open {
+				return batch, nil
+			}
+			if size+len(u.commands) > e.batchMax {
+				return batch, u
+			}
+			batch = append(batch, u)
+			size += len(u.commands)
+		default:
+			return batch, nil
+		}
+	}
+	return batch, nil
+}
+
+func (e *executor) took(size int) {
+	e.waiting.Add(-int64(size))
+	e.metrics.batchSize.Observe(float64(size))
+}
+
+// execute runs a batch to its end. One that keeps meeting conflicts, or that
+// holds something the database refuses, is halved, so that a unit's trouble
+// stays its own.
+func (e *executor) execute(batch []*unit) {
+	err := e.transact(batch)
+	if len(batch) > 1 && (errors.Is(err, database.ErrConflict) || database.Rejected(err)) {
+		e.metrics.halved.Inc()
+		half := len(batch) / 2
+		e.execute(batch[:half])
+		e.execute(batch[half:])
+		return
+	}
+	for _, u := range batch {
+		if err == nil {
+			e.metrics.count(u.results)
+		}
+		u.finish(err)
+	}
+}
+
+// transact is one transaction. A commit whose outcome is unknown is resolved by
+// running the batch again: it reads by the commands' ids first, so what was
+// applied is found and answered, and what was not is applied.
+func (e *executor) transact(batch []*unit) error {
+	// Not the callers' contexts: a batch belongs to many of them.
+	ctx := context.Background()
+	needed := keysOf(batch)
+	var err error
+	for range commitTries {
+		err = e.db.InTx(ctx, "ledger.execute", func(tx pgx.Tx) error {
+			b, err := load(ctx, tx, needed)
+			if err != nil {
+				return err
+			}
+			// Taken under the locks: a posting's time is not before that of any
+			// posting of its accounts, nor before a reader's who waited for them.
+			b.now = e.clock()
+			for _, u := range batch {
+				b.apply(u)
+			}
+			return b.save(ctx, tx)
+		})
+		if !errors.Is(err, database.ErrCommitUnknown) {
+			return err
+		}
+		e.metrics.unknown.Inc()
+	}
+	return err
+}

@@ -1,0 +1,280 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"florin/internal/ledger/internal/ledgerdb"
+	"florin/internal/money"
+	"florin/internal/platform/database"
+)
+
+// MaxPage is the most rows of one page of a list.
+const MaxPage = 500
+
+// settleTime is longer than any transaction of the executor can take: postings
+// whose time is further back than this are committed or will never be.
+const settleTime = 30 * time.Second
+
+// Account returns one account, closed ones included. Returns AccountNotFound.
+func (l *Ledger) Account(ctx context.Context, accountID string) (Account, error) {
+	row, err := l.queries.GetAccount(ctx, accountID)
+	if database.NotFound(err) {
+		return Account{}, AccountNotFound.Failure("there is no account %s", accountID)
+	}
+	if err != nil {
+		return Account{}, fmt.Errorf("read account: %w", err)
+	}
+	return accountFromRow(row), nil
+}
+
+// AccountFilter selects accounts; empty fields select all.
+type AccountFilter struct {
+	Type     AccountType
+	Status   AccountStatus
+	Currency money.Currency
+	Metadata json.RawMessage // a JSON object that the metadata contains
+}
+
+// Accounts lists accounts in the order of their ids, beginning after the id
+// after, at most limit of them.
+func (l *Ledger) Accounts(ctx context.Context, f AccountFilter, after string, limit int) ([]Account, error) {
+	rows, err := l.queries.ListAccounts(ctx, ledgerdb.ListAccountsParams{
+		AfterAccountID: after,
+		AccountType:    optional(string(f.Type)), Status: optional(string(f.Status)),
+		Currency: optional(string(f.Currency)), Metadata: f.Metadata,
+		MaxRows: int32(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list accounts: %w", err)
+	}
+	accounts := make([]Account, len(rows))
+	for i, row := range rows {
+		accounts[i] = accountFromRow(row)
+	}
+	return accounts, nil
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// TransferByID returns one transfer with the id of its reversal, if there is
+// one. Returns TransactionNotFound.
+func (l *Ledger) TransferByID(ctx context.Context, transferID string) (Transfer, error) {
+	row, err := l.queries.GetTransfer(ctx, transferID)
+	if database.NotFound(err) {
+		return Transfer{}, TransactionNotFound.Failure("there is no transaction %s", transferID)
+	}
+	if err != nil {
+		return Transfer{}, fmt.Errorf("read transaction: %w", err)
+	}
+	transfer := transferFromRow(ledgerdb.FindTransfersRow{
+		TransferID: row.TransferID, Kind: row.Kind,
+		SourceAccountID: row.SourceAccountID, DestinationAccountID: row.DestinationAccountID,
+		Amount: row.Amount, Currency: row.Currency, Status: row.Status,
+		FailureCode: row.FailureCode, FailureMessage: row.FailureMessage,
+		Description: row.Description, Metadata: row.Metadata, HoldID: row.HoldID, ReversesID: row.ReversesID,
+		SourceSeq: row.SourceSeq, DestinationSeq: row.DestinationSeq,
+		EffectiveAt: row.EffectiveAt, CreatedAt: row.CreatedAt, FinishedAt: row.FinishedAt,
+	})
+	transfer.ReversedByID = row.ReversedByID
+	return transfer, nil
+}
+
+// TransferFilter selects transfers; empty fields select all.
+type TransferFilter struct {
+	AccountID string // source or destination
+	Status    TransferStatus
+	From, To  time.Time // of CreatedAt; To is exclusive
+}
+
+// TransferPosition is a place in the list of transfers, which is in the order of
+// (CreatedAt, ID), newest first. Both never change, so a place stays what it is.
+type TransferPosition struct {
+	CreatedAt time.Time
+	ID        string
+}
+
+// Transfers lists transfers before a position, newest first, at most limit of
+// them. The zero position is the beginning.
+func (l *Ledger) Transfers(ctx context.Context, f TransferFilter, before TransferPosition, limit int) ([]Transfer, error) {
+	if before.CreatedAt.IsZero() {
+		before.CreatedAt = endOfTime
+	}
+	if f.To.IsZero() {
+		f.To = endOfTime
+	}
+	var rows []ledgerdb.FindTransfersRow
+	if f.AccountID != "" {
+		found, err := l.queries.ListTransfersOfAccount(ctx, ledgerdb.ListTransfersOfAccountParams{
+			AccountID: f.AccountID, BeforeTime: before.CreatedAt, BeforeID: before.ID,
+			FromTime: f.From, ToTime: f.To, Status: optional(string(f.Status)), MaxRows: int32(limit),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list transactions: %w", err)
+		}
+		for _, row := range found {
+			rows = append(rows, ledgerdb.FindTransfersRow(row))
+		}
+	} else {
+		found, err := l.queries.ListTransfers(ctx, ledgerdb.ListTransfersParams{
+			BeforeTime: before.CreatedAt, BeforeID: before.ID,
+			FromTime: f.From, ToTime: f.To, Status: optional(string(f.Status)), MaxRows: int32(limit),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list transactions: %w", err)
+		}
+		for _, row := range found {
+			rows = append(rows, ledgerdb.FindTransfersRow(row))
+		}
+	}
+	transfers := make([]Transfer, len(rows))
+	for i, row := range rows {
+		transfers[i] = transferFromRow(row)
+	}
+	return transfers, nil
+}
+
+// endOfTime is after every time that a request can name.
+var endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// PostingsOf returns the two postings of a completed transfer, the debit first;
+// none for other transfers.
+func (l *Ledger) PostingsOf(ctx context.Context, t Transfer) ([]Posting, error) {
+	if t.Status != Completed {
+		return nil, nil
+	}
+	rows, err := l.queries.GetPostings(ctx, ledgerdb.GetPostingsParams{
+		SourceAccountID: t.SourceAccountID, SourceSeq: t.SourceSeq,
+		DestinationAccountID: t.DestinationAccountID, DestinationSeq: t.DestinationSeq,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read postings: %w", err)
+	}
+	postings := postingsFromRows(rows)
+	sort.Slice(postings, func(i, _ int) bool { return postings[i].Amount.IsNegative() })
+	return postings, nil
+}
+
+// HoldByID returns one hold. Returns HoldNotFound.
+func (l *Ledger) HoldByID(ctx context.Context, holdID string) (Hold, error) {
+	row, err := l.queries.GetHold(ctx, holdID)
+	if database.NotFound(err) {
+		return Hold{}, HoldNotFound.Failure("there is no hold %s", holdID)
+	}
+	if err != nil {
+		return Hold{}, fmt.Errorf("read hold: %w", err)
+	}
+	return holdFromRow(row), nil
+}
+
+// Postings lists an account's postings of a period, newest first: those numbered
+// below beforeSeq (0: all), at most limit. from and to may be zero; to is
+// exclusive. Returns AccountNotFound.
+func (l *Ledger) Postings(ctx context.Context, accountID string, from, to time.Time, beforeSeq int64, limit int) ([]Posting, error) {
+	account, err := l.Account(ctx, accountID)
+	if err != nil {
+		return nil, err
+	}
+	first, end := int64(1), account.Postings+1
+	if !from.IsZero() {
+		if first, err = l.firstSeq(ctx, account, func(at time.Time) bool { return !at.Before(from) }); err != nil {
+			return nil, err
+		}
+	}
+	if !to.IsZero() {
+		if end, err = l.firstSeq(ctx, account, func(at time.Time) bool { return !at.Before(to) }); err != nil {
+			return nil, err
+		}
+	}
+	if beforeSeq > 0 {
+		end = min(end, beforeSeq)
+	}
+	rows, err := l.queries.ListPostings(ctx, ledgerdb.ListPostingsParams{
+		AccountID: accountID, BeforeSeq: end, FromSeq: first, MaxRows: int32(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list postings: %w", err)
+	}
+	return postingsFromRows(rows), nil
+}
+
+func postingsFromRows(rows []ledgerdb.Posting) []Posting {
+	postings := make([]Posting, len(rows))
+	for i, row := range rows {
+		postings[i] = postingFromRow(row)
+	}
+	return postings
+}
+
+// BalanceAt returns the account as its postings had left it at a time: Posted
+// and Postings are as they were then, exact to the last posting; the rest is as
+// it is now. The time must not be in the future (InvalidInput). Returns
+// AccountNotFound, also when it was not open yet.
+func (l *Ledger) BalanceAt(ctx context.Context, accountID string, at time.Time) (Account, error) {
+	now := l.clock()
+	if at.After(now) {
+		return Account{}, invalid("at", "must not be in the future")
+	}
+	account, err := l.Account(ctx, accountID)
+	if err != nil {
+		return Account{}, err
+	}
+	if now.Sub(at) < settleTime {
+		// A transaction under way may still book at or before that time: wait for
+		// the one that has the account locked. Later ones book later.
+		row, err := l.queries.GetAccountSettled(ctx, accountID)
+		if err != nil {
+			return Account{}, fmt.Errorf("read settled account: %w", err)
+		}
+		account = accountFromRow(row)
+	}
+	if at.Before(account.CreatedAt) {
+		return Account{}, AccountNotFound.Failure("account %s was opened later, at %s", accountID, account.CreatedAt.Format(time.RFC3339Nano))
+	}
+	next, err := l.firstSeq(ctx, account, func(posted time.Time) bool { return posted.After(at) })
+	if err != nil {
+		return Account{}, err
+	}
+	account.Postings = next - 1
+	if account.Postings == 0 {
+		account.Posted = decimal.Zero
+		return account, nil
+	}
+	posting, err := l.queries.GetPosting(ctx, ledgerdb.GetPostingParams{AccountID: accountID, Seq: account.Postings})
+	if err != nil {
+		return Account{}, fmt.Errorf("read posting: %w", err)
+	}
+	account.Posted = posting.Balance
+	return account, nil
+}
+
+// firstSeq finds the first posting whose time satisfies reached, or one past the
+// last. Within an account time never goes back, so that a binary search over the
+// primary key will do: some twenty lookups among a million postings, and no
+// index by time to keep on every insert.
+func (l *Ledger) firstSeq(ctx context.Context, account Account, reached func(time.Time) bool) (int64, error) {
+	low, high := int64(1), account.Postings+1
+	for low < high {
+		middle := low + (high-low)/2
+		posting, err := l.queries.GetPosting(ctx, ledgerdb.GetPostingParams{AccountID: account.ID, Seq: middle})
+		if err != nil {
+			return 0, fmt.Errorf("find posting by time: %w", err)
+		}
+		if reached(posting.CreatedAt) {
+			high = middle
+		} else {
+			low = middle + 1
+		}
+	}
+	return low, nil
+}

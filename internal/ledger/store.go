@@ -1,0 +1,379 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/shopspring/decimal"
+
+	"florin/internal/ledger/internal/ledgerdb"
+	"florin/internal/money"
+	"florin/internal/platform/database"
+)
+
+// keys are what a batch needs to know.
+type keys struct {
+	accounts, transfers, holds map[string]struct{}
+	reversals                  []string
+}
+
+func (k *keys) account(id string)  { k.accounts[id] = struct{}{} }
+func (k *keys) transfer(id string) { k.transfers[id] = struct{}{} }
+func (k *keys) hold(id string)     { k.holds[id] = struct{}{} }
+
+// reversal asks for a transfer and for whether it was reversed.
+func (k *keys) reversal(targetID string) {
+	k.transfer(targetID)
+	k.reversals = append(k.reversals, targetID)
+}
+
+func keysOf(units []*unit) *keys {
+	k := &keys{
+		accounts:  make(map[string]struct{}, 2*len(units)),
+		transfers: make(map[string]struct{}, len(units)),
+		holds:     map[string]struct{}{},
+	}
+	for _, u := range units {
+		for _, c := range u.commands {
+			c.keys(k)
+		}
+	}
+	return k
+}
+
+func sorted(set map[string]struct{}) []string {
+	ids := make([]string, 0, len(set))
+	for id := range set {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// load is the batch's first round trip: it locks the accounts and reads the rest.
+func load(ctx context.Context, tx pgx.Tx, k *keys) (*book, error) {
+	b := &book{
+		accounts:  make(map[string]*accountEntry, len(k.accounts)),
+		transfers: make(map[string]*transferEntry, len(k.transfers)),
+		holds:     make(map[string]*holdEntry, len(k.holds)),
+		reversals: map[string]string{},
+	}
+	var batch pgx.Batch
+	// The locks come first: what is read after them can't change any more.
+	if len(k.accounts) > 0 {
+		queue(&batch, ledgerdb.LockAccounts, sorted(k.accounts), func(row ledgerdb.Account) {
+			b.accounts[row.AccountID] = &accountEntry{Account: accountFromRow(row), openingHash: row.OpeningHash}
+		})
+	}
+	if len(k.transfers) > 0 {
+		queue(&batch, ledgerdb.FindTransfers, sorted(k.transfers), func(row ledgerdb.FindTransfersRow) {
+			b.transfers[row.TransferID] = &transferEntry{Transfer: transferFromRow(row), hash: row.RequestHash}
+		})
+	}
+	if len(k.reversals) > 0 {
+		queue(&batch, ledgerdb.FindReversals, k.reversals, func(row ledgerdb.FindReversalsRow) {
+			b.reversals[row.ReversesID] = row.TransferID
+		})
+	}
+	if len(k.holds) > 0 {
+		queue(&batch, ledgerdb.FindHolds, sorted(k.holds), func(row ledgerdb.Hold) {
+			b.holds[row.HoldID] = &holdEntry{Hold: holdFromRow(row), hash: row.RequestHash}
+		})
+	}
+	return b, tx.SendBatch(ctx, &batch).Close()
+}
+
+// queue adds a query over a list of ids to the batch.
+func queue[Row any](batch *pgx.Batch, sql string, ids []string, each func(Row)) {
+	batch.Queue(sql, ids).Query(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Row])
+		for _, row := range found {
+			each(row)
+		}
+		return err
+	})
+}
+
+// save is the batch's second round trip: everything that changed.
+func (b *book) save(ctx context.Context, tx pgx.Tx) error {
+	var p pipeline
+	q := ledgerdb.New(&p)
+	err := errors.Join(
+		b.saveAccounts(ctx, q),
+		b.saveTransfers(ctx, q),
+		b.savePostings(ctx, q),
+		b.saveHolds(ctx, q),
+	)
+	if err != nil || p.batch.Len() == 0 {
+		return err
+	}
+	err = tx.SendBatch(ctx, &p.batch).Close()
+	if database.UniqueViolation(err) != "" {
+		// Another replica was first with one of these ids. The next run sees its row.
+		return database.Retry(err)
+	}
+	return err
+}
+
+func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
+	var opened ledgerdb.InsertAccountsParams
+	var changed ledgerdb.UpdateBalancesParams
+	for _, a := range b.changedAccounts {
+		if a.isNew {
+			limit := decimal.NewFromInt(-1) // NULL
+			if a.OverdraftLimit.Valid {
+				limit = a.OverdraftLimit.Decimal
+			}
+			opened.AccountIds = append(opened.AccountIds, a.ID)
+			opened.AccountTypes = append(opened.AccountTypes, string(a.Type))
+			opened.Currencies = append(opened.Currencies, string(a.Currency))
+			opened.Statuses = append(opened.Statuses, string(a.Status))
+			opened.Posted = append(opened.Posted, a.Posted)
+			opened.Held = append(opened.Held, a.Held)
+			opened.OverdraftLimits = append(opened.OverdraftLimits, limit)
+			opened.Shortfalls = append(opened.Shortfalls, a.Shortfall)
+			opened.LastSeqs = append(opened.LastSeqs, a.Postings)
+			opened.Versions = append(opened.Versions, a.Version)
+			opened.Metadata = append(opened.Metadata, string(a.Metadata))
+			opened.OpeningHashes = append(opened.OpeningHashes, a.openingHash)
+			opened.CreatedAt = append(opened.CreatedAt, a.CreatedAt)
+			opened.UpdatedAt = append(opened.UpdatedAt, a.UpdatedAt)
+			continue
+		}
+		changed.AccountIds = append(changed.AccountIds, a.ID)
+		changed.Posted = append(changed.Posted, a.Posted)
+		changed.Held = append(changed.Held, a.Held)
+		changed.Shortfalls = append(changed.Shortfalls, a.Shortfall)
+		changed.LastSeqs = append(changed.LastSeqs, a.Postings)
+		changed.Versions = append(changed.Versions, a.Version)
+		changed.UpdatedAt = append(changed.UpdatedAt, a.UpdatedAt)
+	}
+	if len(opened.AccountIds) > 0 {
+		if err := q.InsertAccounts(ctx, opened); err != nil {
+			return err
+		}
+	}
+	for _, a := range b.changedAccounts {
+		if !a.hasNewTerms || a.isNew {
+			continue
+		}
+		err := q.UpdateAccountTerms(ctx, ledgerdb.UpdateAccountTermsParams{
+			AccountID: a.ID, Status: string(a.Status), OverdraftLimit: a.OverdraftLimit, Metadata: a.Metadata,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(changed.AccountIds) > 0 {
+		return q.UpdateBalances(ctx, changed)
+	}
+	return nil
+}
+
+func (b *book) saveTransfers(ctx context.Context, q *ledgerdb.Queries) error {
+	var created ledgerdb.InsertTransfersParams
+	var finished ledgerdb.FinishTransfersParams
+	for _, t := range b.changedTransfers {
+		var code, message string
+		if t.Failure != nil {
+			code, message = string(t.Failure.Code), t.Failure.Message
+		}
+		if !t.isNew {
+			finished.TransferIds = append(finished.TransferIds, t.ID)
+			finished.Statuses = append(finished.Statuses, string(t.Status))
+			finished.Currencies = append(finished.Currencies, string(t.Currency))
+			finished.FailureCodes = append(finished.FailureCodes, code)
+			finished.FailureMessages = append(finished.FailureMessages, message)
+			finished.SourceSeqs = append(finished.SourceSeqs, t.SourceSeq)
+			finished.DestinationSeqs = append(finished.DestinationSeqs, t.DestinationSeq)
+			finished.FinishedAt = append(finished.FinishedAt, orZero(t.FinishedAt))
+			continue
+		}
+		created.TransferIds = append(created.TransferIds, t.ID)
+		created.Kinds = append(created.Kinds, string(t.Kind))
+		created.SourceAccountIds = append(created.SourceAccountIds, t.SourceAccountID)
+		created.DestinationAccountIds = append(created.DestinationAccountIds, t.DestinationAccountID)
+		created.Amounts = append(created.Amounts, t.Amount)
+		created.Currencies = append(created.Currencies, string(t.Currency))
+		created.Statuses = append(created.Statuses, string(t.Status))
+		created.FailureCodes = append(created.FailureCodes, code)
+		created.FailureMessages = append(created.FailureMessages, message)
+		created.Descriptions = append(created.Descriptions, t.Description)
+		created.Metadata = append(created.Metadata, string(t.Metadata))
+		created.HoldIds = append(created.HoldIds, t.HoldID)
+		created.ReversesIds = append(created.ReversesIds, t.ReversesID)
+		created.SourceSeqs = append(created.SourceSeqs, t.SourceSeq)
+		created.DestinationSeqs = append(created.DestinationSeqs, t.DestinationSeq)
+		created.RequestHashes = append(created.RequestHashes, t.hash)
+		created.EffectiveAt = append(created.EffectiveAt, orZero(t.EffectiveAt))
+		created.CreatedAt = append(created.CreatedAt, t.CreatedAt)
+		created.FinishedAt = append(created.FinishedAt, orZero(t.FinishedAt))
+	}
+	if len(created.TransferIds) > 0 {
+		if err := q.InsertTransfers(ctx, created); err != nil {
+			return err
+		}
+	}
+	if len(finished.TransferIds) > 0 {
+		return q.FinishTransfers(ctx, finished)
+	}
+	return nil
+}
+
+func (b *book) savePostings(ctx context.Context, q *ledgerdb.Queries) error {
+	if len(b.postings) == 0 {
+		return nil
+	}
+	var p ledgerdb.InsertPostingsParams
+	for _, posting := range b.postings {
+		p.AccountIds = append(p.AccountIds, posting.AccountID)
+		p.Seqs = append(p.Seqs, posting.Seq)
+		p.TransferIds = append(p.TransferIds, posting.TransferID)
+		p.Amounts = append(p.Amounts, posting.Amount)
+		p.Balances = append(p.Balances, posting.Balance)
+		p.Currencies = append(p.Currencies, string(posting.Currency))
+		p.CreatedAt = append(p.CreatedAt, posting.CreatedAt)
+	}
+	return q.InsertPostings(ctx, p)
+}
+
+func (b *book) saveHolds(ctx context.Context, q *ledgerdb.Queries) error {
+	var placed ledgerdb.InsertHoldsParams
+	var changed ledgerdb.UpdateHoldsParams
+	for _, h := range b.changedHolds {
+		if !h.isNew {
+			changed.HoldIds = append(changed.HoldIds, h.ID)
+			changed.Statuses = append(changed.Statuses, string(h.Status))
+			changed.CapturedAmounts = append(changed.CapturedAmounts, h.CapturedAmount)
+			changed.CaptureIds = append(changed.CaptureIds, h.CaptureID)
+			changed.UpdatedAt = append(changed.UpdatedAt, h.UpdatedAt)
+			continue
+		}
+		placed.HoldIds = append(placed.HoldIds, h.ID)
+		placed.SourceAccountIds = append(placed.SourceAccountIds, h.SourceAccountID)
+		placed.DestinationAccountIds = append(placed.DestinationAccountIds, h.DestinationAccountID)
+		placed.Amounts = append(placed.Amounts, h.Amount)
+		placed.Currencies = append(placed.Currencies, string(h.Currency))
+		placed.Statuses = append(placed.Statuses, string(h.Status))
+		placed.CapturedAmounts = append(placed.CapturedAmounts, h.CapturedAmount)
+		placed.CaptureIds = append(placed.CaptureIds, h.CaptureID)
+		placed.Descriptions = append(placed.Descriptions, h.Description)
+		placed.Metadata = append(placed.Metadata, string(h.Metadata))
+		placed.RequestHashes = append(placed.RequestHashes, h.hash)
+		placed.ExpiresAt = append(placed.ExpiresAt, orZero(h.ExpiresAt))
+		placed.CreatedAt = append(placed.CreatedAt, h.CreatedAt)
+		placed.UpdatedAt = append(placed.UpdatedAt, h.UpdatedAt)
+	}
+	if len(placed.HoldIds) > 0 {
+		if err := q.InsertHolds(ctx, placed); err != nil {
+			return err
+		}
+	}
+	if len(changed.HoldIds) > 0 {
+		return q.UpdateHolds(ctx, changed)
+	}
+	return nil
+}
+
+// pipeline lets sqlc's typed statements be sent together: it takes each one down
+// instead of sending it.
+type pipeline struct{ batch pgx.Batch }
+
+func (p *pipeline) Exec(_ context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	p.batch.Queue(sql, args...)
+	return pgconn.CommandTag{}, nil
+}
+
+func (p *pipeline) Query(context.Context, string, ...any) (pgx.Rows, error) {
+	return nil, errors.New("ledger: a pipeline takes no queries")
+}
+
+func (p *pipeline) QueryRow(context.Context, string, ...any) pgx.Row {
+	return noRow{}
+}
+
+type noRow struct{}
+
+func (noRow) Scan(...any) error { return errors.New("ledger: a pipeline takes no queries") }
+
+func accountFromRow(row ledgerdb.Account) Account {
+	return Account{
+		ID: row.AccountID, Type: AccountType(row.AccountType), Currency: money.Currency(row.Currency),
+		Status: AccountStatus(row.Status), Posted: row.Posted, Held: row.Held,
+		OverdraftLimit: row.OverdraftLimit, Shortfall: row.Shortfall,
+		Postings: row.LastSeq, Version: row.Version, Metadata: fromJSONB(row.Metadata),
+		CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+	}
+}
+
+func transferFromRow(row ledgerdb.FindTransfersRow) Transfer {
+	return Transfer{
+		ID: row.TransferID, Kind: Kind(row.Kind),
+		SourceAccountID: row.SourceAccountID, DestinationAccountID: row.DestinationAccountID,
+		Amount: row.Amount, Currency: money.Currency(row.Currency),
+		Status: TransferStatus(row.Status), Failure: failureFromRow(row.FailureCode, row.FailureMessage),
+		Description: row.Description, Metadata: fromJSONB(row.Metadata),
+		HoldID: orZero(row.HoldID), ReversesID: orZero(row.ReversesID),
+		SourceSeq: orZero(row.SourceSeq), DestinationSeq: orZero(row.DestinationSeq),
+		EffectiveAt: utc(row.EffectiveAt), CreatedAt: row.CreatedAt.UTC(), FinishedAt: utc(row.FinishedAt),
+	}
+}
+
+func failureFromRow(code, message *string) *Failure {
+	if code == nil {
+		return nil
+	}
+	return &Failure{Code: Code(*code), Message: orZero(message)}
+}
+
+func postingFromRow(row ledgerdb.Posting) Posting {
+	return Posting{
+		AccountID: row.AccountID, Seq: row.Seq, TransferID: row.TransferID,
+		Amount: row.Amount, Balance: row.Balance, Currency: money.Currency(row.Currency),
+		CreatedAt: row.CreatedAt.UTC(),
+	}
+}
+
+func holdFromRow(row ledgerdb.Hold) Hold {
+	return Hold{
+		ID: row.HoldID, SourceAccountID: row.SourceAccountID, DestinationAccountID: row.DestinationAccountID,
+		Amount: row.Amount, Currency: money.Currency(row.Currency), Status: HoldStatus(row.Status),
+		CapturedAmount: row.CapturedAmount, CaptureID: orZero(row.CaptureID),
+		Description: row.Description, Metadata: fromJSONB(row.Metadata),
+		ExpiresAt: utc(row.ExpiresAt), CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+	}
+}
+
+// fromJSONB writes metadata in this program's own order of keys, so that an
+// answer from the database equals the first one from memory.
+func fromJSONB(data json.RawMessage) json.RawMessage {
+	if len(data) <= len(emptyObject) {
+		return data
+	}
+	canonical, err := canonicalObject(data)
+	if err != nil {
+		return data
+	}
+	return canonical
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	in := t.UTC()
+	return &in
+}
+
+func orZero[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

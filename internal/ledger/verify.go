@@ -1,0 +1,205 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"florin/internal/money"
+	"florin/internal/platform/database"
+)
+
+// Offence is one place where the books are wrong.
+type Offence struct {
+	Rule    string `json:"rule"`    // stable name of the broken invariant
+	Subject string `json:"subject"` // the account, posting, transfer, hold or currency
+	Detail  string `json:"detail"`  // what was found and what was expected
+}
+
+// Proof is the outcome of Verify.
+type Proof struct {
+	// At is the one time that everything was read at.
+	At        time.Time                          `json:"at"`
+	Accounts  int64                              `json:"accounts"`
+	Transfers int64                              `json:"transfers"` // completed ones
+	Postings  int64                              `json:"postings"`
+	Holds     int64                              `json:"holds"`    // pending ones
+	Turnover  map[money.Currency]decimal.Decimal `json:"turnover"` // sum of completed transfers
+	Offences  []Offence                          `json:"offences"`
+	// Truncated says that a rule had more offenders than were listed.
+	Truncated bool `json:"truncated"`
+}
+
+// offencesMax bounds the offenders listed for each rule, and with it the memory.
+const offencesMax = 1000
+
+// invariants are the rules of the books, each as the query for its offenders:
+// subject and detail. Each is one pass over tables in the order of their primary
+// keys, or of two joined by them; the engine streams, this program keeps nothing.
+var invariants = []struct{ rule, sql string }{
+	{"transfer_postings_match", `
+		-- A completed transfer has exactly its two postings, the same amount out and in.
+		SELECT t.transfer_id,
+		       'amount ' || t.amount::text || ' ' || t.currency || ', debit ' || coalesce(d.amount::text, 'missing')
+		       || ', credit ' || coalesce(c.amount::text, 'missing')
+		FROM transfers AS t
+		LEFT JOIN postings AS d ON d.account_id = t.source_account_id AND d.seq = t.source_seq AND d.transfer_id = t.transfer_id
+		LEFT JOIN postings AS c ON c.account_id = t.destination_account_id AND c.seq = t.destination_seq AND c.transfer_id = t.transfer_id
+		WHERE t.status = 'COMPLETED'
+		  AND (d.amount IS NULL OR c.amount IS NULL
+		       OR d.amount <> -t.amount OR c.amount <> t.amount OR d.amount + c.amount <> 0
+		       OR d.currency <> t.currency OR c.currency <> t.currency
+		       OR d.created_at <> t.finished_at OR c.created_at <> t.finished_at)`},
+	{"posting_has_transfer", `
+		-- No posting without the completed transfer that names it.
+		SELECT p.account_id || ' #' || p.seq::text, 'transfer ' || p.transfer_id || ' does not have this posting'
+		FROM postings AS p
+		LEFT JOIN transfers AS t ON t.transfer_id = p.transfer_id AND t.status = 'COMPLETED'
+		 AND ((t.source_account_id = p.account_id AND t.source_seq = p.seq)
+		   OR (t.destination_account_id = p.account_id AND t.destination_seq = p.seq))
+		WHERE t.transfer_id IS NULL`},
+	{"posting_chain", `
+		-- Within an account: numbered without gaps, each balance the one before plus
+		-- the amount, time never going back.
+		SELECT account_id || ' #' || seq::text,
+		       'balance ' || balance::text || ' after ' || before_balance::text || ' and ' || amount::text
+		       || ', number before ' || before_seq::text
+		FROM (
+		    SELECT account_id, seq, amount, balance, created_at,
+		           lag(seq, 1, 0::bigint) OVER w AS before_seq,
+		           lag(balance, 1, 0::decimal(19, 4)) OVER w AS before_balance,
+		           lag(created_at) OVER w AS before_time
+		    FROM postings
+		    WINDOW w AS (PARTITION BY account_id ORDER BY seq)
+		) AS p
+		WHERE seq <> before_seq + 1 OR balance <> before_balance + amount OR created_at < before_time`},
+	{"account_equals_postings", `
+		-- An account's balance is the sum of its postings and its last running
+		-- balance; its number of postings is the last seq; they are in its currency.
+		SELECT coalesce(a.account_id, p.account_id),
+		       'posted ' || coalesce(a.posted::text, 'no account') || ', postings ' || coalesce(p.total::text, 'none')
+		       || ', last balance ' || coalesce(l.balance::text, 'none')
+		       || ', number ' || coalesce(a.last_seq::text, '-') || ' against ' || coalesce(p.postings::text, '0')
+		FROM accounts AS a
+		FULL JOIN (
+		    SELECT account_id, sum(amount) AS total, count(*) AS postings, max(seq) AS last_seq,
+		           min(currency) AS min_currency, max(currency) AS max_currency
+		    FROM postings
+		    GROUP BY account_id
+		) AS p ON p.account_id = a.account_id
+		LEFT JOIN postings AS l ON l.account_id = a.account_id AND l.seq = a.last_seq
+		WHERE a.account_id IS NULL
+		   OR a.posted <> coalesce(p.total, 0)
+		   OR a.posted <> coalesce(l.balance, 0)
+		   OR a.last_seq <> coalesce(p.postings, 0)
+		   OR a.last_seq <> coalesce(p.last_seq, 0)
+		   OR p.min_currency <> a.currency
+		   OR p.max_currency <> a.currency`},
+	{"held_equals_holds", `
+		SELECT coalesce(a.account_id, h.account_id),
+		       'held ' || coalesce(a.held::text, 'no account') || ', pending holds ' || coalesce(h.total::text, '0')
+		FROM accounts AS a
+		FULL JOIN (
+		    SELECT source_account_id AS account_id, sum(amount) AS total
+		    FROM holds
+		    WHERE status = 'PENDING'
+		    GROUP BY source_account_id
+		) AS h ON h.account_id = a.account_id
+		WHERE a.account_id IS NULL OR a.held <> coalesce(h.total, 0)`},
+	{"captured_hold_has_transfer", `
+		SELECT h.hold_id, 'captured ' || h.captured_amount::text || ' by ' || coalesce(h.capture_id, 'nothing')
+		FROM holds AS h
+		LEFT JOIN transfers AS t ON t.transfer_id = h.capture_id AND t.hold_id = h.hold_id AND t.status = 'COMPLETED'
+		WHERE (h.status = 'CAPTURED' AND (t.transfer_id IS NULL OR t.amount <> h.captured_amount))
+		   OR (h.status <> 'CAPTURED' AND h.captured_amount <> 0)`},
+	{"available_not_negative", `
+		-- What a forced reversal took is noted in shortfall.
+		SELECT account_id,
+		       'posted ' || posted::text || ', held ' || held::text || ', overdraft limit ' || overdraft_limit::text
+		       || ', shortfall ' || shortfall::text
+		FROM accounts
+		WHERE overdraft_limit IS NOT NULL AND posted - held + overdraft_limit + shortfall < 0`},
+	{"closed_account_is_empty", `
+		SELECT account_id, 'posted ' || posted::text || ', held ' || held::text
+		FROM accounts
+		WHERE status = 'CLOSED' AND (posted <> 0 OR held <> 0)`},
+	{"currency_sums_to_zero", `
+		SELECT currency, 'the accounts'' balances sum to ' || sum(posted)::text
+		FROM accounts
+		GROUP BY currency
+		HAVING sum(posted) <> 0`},
+	{"reversal_mirrors_transfer", `
+		SELECT r.transfer_id, 'reverses ' || r.reverses_id
+		FROM transfers AS r
+		LEFT JOIN transfers AS t ON t.transfer_id = r.reverses_id AND t.status = 'COMPLETED'
+		WHERE r.reverses_id IS NOT NULL AND r.status = 'COMPLETED'
+		  AND (t.transfer_id IS NULL OR t.amount <> r.amount OR t.currency <> r.currency
+		       OR t.source_account_id <> r.destination_account_id OR t.destination_account_id <> r.source_account_id)`},
+}
+
+// Verify proves the books of a live database at one consistent time, without
+// holding up writes. Broken invariants are Offences of the Proof, not an error.
+// progress, if not nil, is called before each of the steps.
+func Verify(ctx context.Context, db *database.DB, progress func(step, steps int, rule string)) (Proof, error) {
+	proof := Proof{Turnover: map[money.Currency]decimal.Decimal{}, Offences: []Offence{}}
+	err := db.Snapshot(ctx, func(tx pgx.Tx, at time.Time) error {
+		proof.At = at
+		if err := proof.measure(ctx, tx); err != nil {
+			return err
+		}
+		for i, invariant := range invariants {
+			if progress != nil {
+				progress(i+1, len(invariants), invariant.rule)
+			}
+			if err := proof.check(ctx, tx, invariant.rule, invariant.sql); err != nil {
+				return fmt.Errorf("check %s: %w", invariant.rule, err)
+			}
+		}
+		return nil
+	})
+	return proof, err
+}
+
+func (p *Proof) measure(ctx context.Context, tx pgx.Tx) error {
+	err := tx.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM postings),
+		       (SELECT count(*) FROM holds WHERE status = 'PENDING')`,
+	).Scan(&p.Accounts, &p.Postings, &p.Holds)
+	if err != nil {
+		return fmt.Errorf("count: %w", err)
+	}
+	rows, err := tx.Query(ctx, "SELECT currency, count(*), sum(amount) FROM transfers WHERE status = 'COMPLETED' GROUP BY currency")
+	if err != nil {
+		return fmt.Errorf("sum transfers: %w", err)
+	}
+	var currency money.Currency
+	var transfers int64
+	var turnover decimal.Decimal
+	_, err = pgx.ForEachRow(rows, []any{&currency, &transfers, &turnover}, func() error {
+		p.Transfers += transfers
+		p.Turnover[currency] = turnover
+		return nil
+	})
+	return err
+}
+
+func (p *Proof) check(ctx context.Context, tx pgx.Tx, rule, sql string) error {
+	rows, err := tx.Query(ctx, sql+fmt.Sprintf("\nLIMIT %d", offencesMax+1))
+	if err != nil {
+		return err
+	}
+	offence := Offence{Rule: rule}
+	found := 0
+	_, err = pgx.ForEachRow(rows, []any{&offence.Subject, &offence.Detail}, func() error {
+		if found++; found > offencesMax {
+			p.Truncated = true
+			return nil
+		}
+		p.Offences = append(p.Offences, offence)
+		return nil
+	})
+	return err
+}

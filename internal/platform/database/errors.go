@@ -1,0 +1,124 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+var (
+	// ErrConflict says that other transactions came in the way until the tries
+	// were used up. Nothing was applied; the same call may succeed later.
+	ErrConflict = errors.New("too many conflicting transactions")
+	// ErrUnavailable says that the database could not be reached until the
+	// tries were used up. Nothing was applied.
+	ErrUnavailable = errors.New("the database is unavailable")
+	// ErrCommitUnknown says that the connection was lost while the commit was
+	// under way: all of the transaction was applied or nothing. The caller must
+	// read again by its idempotent key; InTx never guesses.
+	ErrCommitUnknown = errors.New("the outcome of the commit is unknown")
+)
+
+// SQLSTATE codes, from appendix A of PostgreSQL's manual; CockroachDB uses the
+// same ones.
+const (
+	codeSerializationFailure = "40001"
+	codeDeadlockDetected     = "40P01"
+	codeCompletionUnknown    = "40003" // CockroachDB: "result is ambiguous"
+	codeUniqueViolation      = "23505"
+	codeTooManyConnections   = "53300"
+	classConnection          = "08"
+	classOperatorIntervened  = "57P" // shutdown, crash, starting up
+)
+
+// UniqueViolation returns the name of the unique constraint that err is about,
+// or "".
+func UniqueViolation(err error) string {
+	if e := sqlError(err); e != nil && e.Code == codeUniqueViolation {
+		return e.ConstraintName
+	}
+	return ""
+}
+
+// Rejected says whether the database refused what a statement asked for, as
+// opposed to conflicts and lost connections: sending the same again will fail
+// again.
+func Rejected(err error) bool {
+	return sqlError(err) != nil && classify(err) == final
+}
+
+func sqlError(err error) *pgconn.PgError {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// class is what the retry loop makes of an error.
+type class int
+
+const (
+	final class = iota
+	conflict
+	unavailable
+	commitUnknown
+)
+
+// classify judges an error of a transaction whose COMMIT was not sent yet: a
+// lost connection then means that nothing was applied.
+func classify(err error) class {
+	if again := (*retry)(nil); errors.As(err, &again) {
+		return conflict
+	}
+	if e := sqlError(err); e != nil {
+		switch {
+		case e.Code == codeSerializationFailure, e.Code == codeDeadlockDetected:
+			return conflict
+		case e.Code == codeCompletionUnknown:
+			return commitUnknown
+		case e.Code == codeTooManyConnections,
+			strings.HasPrefix(e.Code, classConnection),
+			strings.HasPrefix(e.Code, classOperatorIntervened):
+			return unavailable
+		}
+		return final
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || pgconn.SafeToRetry(err) || isConnectionLoss(err) {
+		return unavailable
+	}
+	return final
+}
+
+// classifyCommit judges an error of COMMIT itself: only the server's own word
+// says that it did not happen.
+func classifyCommit(err error) class {
+	if sqlError(err) != nil {
+		return classify(err)
+	}
+	if pgconn.SafeToRetry(err) { // nothing was sent
+		return unavailable
+	}
+	return commitUnknown
+}
+
+func isConnectionLoss(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	return isNetworkError(err)
+}
+
+// retry marks an error after which the transaction should be run again.
+type retry struct{ cause error }
+
+func (r *retry) Error() string { return r.cause.Error() }
+func (r *retry) Unwrap() error { return r.cause }
+
+// Retry is returned from a transaction's closure to have it run again from the
+// start, as after a serialization failure: for what only the closure can
+// recognise as a lost race.
+func Retry(cause error) error { return &retry{cause} }

@@ -1,0 +1,116 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	triesMax        = 12
+	backoffBase     = 2 * time.Millisecond
+	backoffMax      = 400 * time.Millisecond
+	unavailableBase = 50 * time.Millisecond
+	// deadline bounds a call of InTx with all its tries, unless the caller's
+	// context ends earlier.
+	deadline = 20 * time.Second
+)
+
+// InTx runs fn in a SERIALIZABLE transaction and commits it. This is the only
+// retry loop of the program: after a conflict, or a connection lost before the
+// commit, the whole transaction is run again on either engine, with jittered
+// backoff, a bounded number of times and for a bounded time. name labels the
+// metrics, as in "payments.capture".
+//
+// fn can run more than once: it makes no call to the outside, starts no
+// goroutine and keeps no state from an earlier run. An error that fn returns is
+// returned as it is, after a rollback. Otherwise the error is ErrConflict,
+// ErrUnavailable or ErrCommitUnknown, wrapping the last cause.
+func (db *DB) InTx(ctx context.Context, name string, fn func(pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	done := db.metrics.transaction(name)
+	var err error
+	for try := range triesMax {
+		var verdict class
+		if verdict, err = db.tryTx(ctx, fn); err == nil {
+			done("committed")
+			return nil
+		}
+		switch verdict {
+		case final:
+			done("failed")
+			return err
+		case commitUnknown:
+			done("unknown")
+			return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
+		case conflict:
+			db.metrics.retries.WithLabelValues(name, "conflict").Inc()
+			err = fmt.Errorf("%w: %w", ErrConflict, err)
+		case unavailable:
+			db.metrics.retries.WithLabelValues(name, "unavailable").Inc()
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if !sleep(ctx, backoff(try, verdict)) {
+			break
+		}
+	}
+	done("exhausted")
+	return err
+}
+
+// tryTx is one run of the transaction.
+func (db *DB) tryTx(ctx context.Context, fn func(pgx.Tx) error) (class, error) {
+	tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
+	if err != nil {
+		return classify(err), err
+	}
+	// After a commit this does nothing; after an error or a panic it returns the
+	// connection in a usable state, even when ctx has ended.
+	defer func() {
+		rollbackCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = tx.Rollback(rollbackCtx) // the connection is discarded when it fails
+	}()
+	if err := fn(tx); err != nil {
+		return classify(err), err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		if errors.Is(err, pgx.ErrTxCommitRollback) {
+			return final, err // fn swallowed a failed statement's error
+		}
+		return classifyCommit(err), err
+	}
+	return final, nil
+}
+
+// backoff is "full jitter": uniform between nothing and an exponential bound,
+// so that those who collided once don't collide again in step.
+// Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+func backoff(try int, verdict class) time.Duration {
+	base := backoffBase
+	if verdict == unavailable {
+		base = unavailableBase
+	}
+	bound := min(base<<try, backoffMax)
+	wait := rand.N(bound)
+	if verdict == unavailable {
+		wait += bound / 2 // a server that restarts is not helped by haste
+	}
+	return wait
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

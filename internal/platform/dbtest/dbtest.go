@@ -1,0 +1,211 @@
+// Package dbtest gives tests a real database on every engine found: a fresh,
+// migrated one for each test package and engine, shared by its tests, which keep
+// apart by using accounts of their own.
+//
+// `make test` starts the engines and names them in FLORIN_TEST_POSTGRES_URL and
+// FLORIN_TEST_COCKROACH_URL (see withengines). Without these a test package
+// starts engines of its own, so that a plain `go test` works too.
+package dbtest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"florin/internal/platform/database"
+	"florin/internal/platform/database/embedded"
+	"florin/internal/platform/id"
+)
+
+// Timeout bounds whatever a test asks of a database.
+const Timeout = 2 * time.Minute
+
+// engine is one engine's server and this package's database on it.
+type engine struct {
+	name     database.Engine
+	variable string
+
+	once   sync.Once
+	server *embedded.Server
+	folder string
+	url    string // of this package's database; "" when the engine is not there
+	err    error
+}
+
+var engines = []*engine{
+	{name: database.Postgres, variable: "FLORIN_TEST_POSTGRES_URL"},
+	{name: database.Cockroach, variable: "FLORIN_TEST_COCKROACH_URL"},
+}
+
+// Main runs a package's tests and then takes away what they started. A package
+// that uses this one calls it from TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	for _, e := range engines {
+		e.close()
+	}
+	os.Exit(code)
+}
+
+// Each runs a test on every engine found, as subtests that run in parallel with
+// others. The URL names a migrated database of this package.
+func Each(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	found := false
+	for _, e := range engines {
+		if e.open(t); e.url == "" {
+			continue
+		}
+		found = true
+		t.Run(string(e.name), func(t *testing.T) {
+			t.Parallel()
+			test(t, e.url)
+		})
+	}
+	if !found {
+		t.Fatal("no database engine found: install PostgreSQL 15 or newer, or set COCKROACH_BINARY")
+	}
+}
+
+// Fresh is the URL of one more empty database on the server of url, dropped when
+// the test ends: for tests that look at all of a database.
+func Fresh(t *testing.T, serverURL string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	fresh, drop, err := create(ctx, serverURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(drop)
+	return fresh
+}
+
+// Migrate brings a fresh database's schema up to date.
+func Migrate(t *testing.T, url string) {
+	t.Helper()
+	db := Open(t, url, database.Options{})
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	if _, err := database.Migrate(ctx, db, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Open connects to a database until the test ends.
+func Open(t *testing.T, url string, o database.Options) *database.DB {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	db, err := database.Open(ctx, url, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db
+}
+
+func (e *engine) open(t *testing.T) {
+	t.Helper()
+	e.once.Do(func() { e.err = e.start() })
+	if e.err != nil {
+		t.Fatal(e.err)
+	}
+}
+
+func (e *engine) start() error {
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	server := os.Getenv(e.variable)
+	if server == "" {
+		if os.Getenv("FLORIN_TEST_POSTGRES_URL")+os.Getenv("FLORIN_TEST_COCKROACH_URL") != "" {
+			return nil // the environment says which engines to use, and this is none
+		}
+		if e.name == database.Cockroach && !hasCockroach() {
+			fmt.Fprintln(os.Stderr, "TESTS RUN ON POSTGRESQL ONLY: no CockroachDB found (set COCKROACH_BINARY or put cockroach on PATH)")
+			return nil
+		}
+		var err error
+		if e.folder, err = os.MkdirTemp("", "florin-test-"); err != nil {
+			return err
+		}
+		e.server, err = embedded.Start(ctx, embedded.Options{
+			DataDir: e.folder, Engine: string(e.name), Unsafe: true, Log: slog.New(slog.DiscardHandler),
+			ClusterSettings: strings.FieldsFunc(os.Getenv("FLORIN_DEV_CLUSTER_SETTINGS"), func(r rune) bool { return r == ',' || r == ' ' }),
+		})
+		if err != nil {
+			return err
+		}
+		server = e.server.URL()
+	}
+	fresh, _, err := create(ctx, server)
+	if err != nil {
+		return err
+	}
+	db, err := database.Open(ctx, fresh, database.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := database.Migrate(ctx, db, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	e.url = fresh
+	return nil
+}
+
+func (e *engine) close() {
+	if e.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	_ = e.server.Stop(ctx)
+	_ = os.RemoveAll(e.folder)
+}
+
+// create makes an empty database with a name of its own.
+func create(ctx context.Context, serverURL string) (freshURL string, drop func(), err error) {
+	name := id.New("test")
+	target, err := url.Parse(serverURL)
+	if err != nil {
+		return "", nil, err
+	}
+	target.Path = "/" + name
+	if err := execute(ctx, serverURL, "CREATE DATABASE "+database.QuoteIdentifier(name)); err != nil {
+		return "", nil, fmt.Errorf("create a test database: %w", err)
+	}
+	drop = func() {
+		ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+		defer cancel()
+		_ = execute(ctx, serverURL, "DROP DATABASE IF EXISTS "+database.QuoteIdentifier(name))
+	}
+	return target.String(), drop, nil
+}
+
+func execute(ctx context.Context, url, sql string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+func hasCockroach() bool {
+	if os.Getenv("COCKROACH_BINARY") != "" {
+		return true
+	}
+	_, err := exec.LookPath("cockroach")
+	return err == nil
+}

@@ -1,0 +1,183 @@
+-- The executor's statements: two round trips a batch. Their plans must not
+-- depend on how large the tables were when they were first planned; on
+-- PostgreSQL the executor's connections see to that (database.PlansPinned).
+--
+-- An element of an array can't be NULL; the column type's zero stands for it (-1
+-- for an overdraft limit, where 0 is a limit).
+
+-- The batch's accounts, locked. The order of the ids is the order of the locks:
+-- two batches that share accounts wait for each other, they never deadlock.
+-- name: LockAccounts :many
+SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+FROM accounts
+WHERE account_id = ANY(@account_ids::text[])
+ORDER BY account_id
+FOR UPDATE;
+
+-- What became of these transfer ids before: duplicates, accepted transfers to
+-- execute, and transfers to reverse. Primary key lookups.
+-- name: FindTransfers :many
+SELECT transfer_id, kind, source_account_id, destination_account_id, amount, currency,
+       status, failure_code, failure_message, description, metadata, hold_id, reverses_id,
+       source_seq, destination_seq, request_hash, effective_at, created_at, finished_at
+FROM transfers
+WHERE transfer_id = ANY(@transfer_ids::text[]);
+
+-- Who reversed these transfers. Partial unique index transfers_reversed_once.
+-- name: FindReversals :many
+SELECT reverses_id::text AS reverses_id, transfer_id
+FROM transfers
+WHERE reverses_id = ANY(@transfer_ids::text[]) AND reverses_id IS NOT NULL AND status = 'COMPLETED';
+
+-- Holds change under their source account's lock alone, so they need no lock of
+-- their own.
+-- name: FindHolds :many
+SELECT hold_id, source_account_id, destination_account_id, amount, currency, status,
+       captured_amount, capture_id, description, metadata, request_hash, expires_at,
+       created_at, updated_at
+FROM holds
+WHERE hold_id = ANY(@hold_ids::text[]);
+
+-- name: InsertAccounts :exec
+INSERT INTO accounts (
+    account_id, account_type, currency, status, posted, held, overdraft_limit,
+    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+)
+SELECT unnest(@account_ids::text[]),
+       unnest(@account_types::text[]),
+       unnest(@currencies::text[]),
+       unnest(@statuses::text[]),
+       unnest(@posted::decimal[]),
+       unnest(@held::decimal[]),
+       NULLIF(unnest(@overdraft_limits::decimal[]), -1),
+       unnest(@shortfalls::decimal[]),
+       unnest(@last_seqs::bigint[]),
+       unnest(@versions::bigint[]),
+       unnest(@metadata::text[])::jsonb,
+       unnest(@opening_hashes::bytea[]),
+       unnest(@created_at::timestamptz[]),
+       unnest(@updated_at::timestamptz[]);
+
+-- name: UpdateBalances :exec
+UPDATE accounts AS a
+SET posted     = u.posted,
+    held       = u.held,
+    shortfall  = u.shortfall,
+    last_seq   = u.last_seq,
+    version    = u.version,
+    updated_at = u.updated_at
+FROM (
+    SELECT unnest(@account_ids::text[]) AS account_id,
+           unnest(@posted::decimal[]) AS posted,
+           unnest(@held::decimal[]) AS held,
+           unnest(@shortfalls::decimal[]) AS shortfall,
+           unnest(@last_seqs::bigint[]) AS last_seq,
+           unnest(@versions::bigint[]) AS version,
+           unnest(@updated_at::timestamptz[]) AS updated_at
+) AS u
+WHERE a.account_id = u.account_id;
+
+-- What is not a balance; changed by people, so one row at a time will do.
+-- name: UpdateAccountTerms :exec
+UPDATE accounts
+SET status          = @status,
+    overdraft_limit = @overdraft_limit,
+    metadata        = @metadata
+WHERE account_id = @account_id;
+
+-- name: InsertTransfers :exec
+INSERT INTO transfers (
+    transfer_id, kind, source_account_id, destination_account_id, amount, currency, status,
+    failure_code, failure_message, description, metadata, hold_id, reverses_id,
+    source_seq, destination_seq, request_hash, effective_at, created_at, finished_at
+)
+SELECT unnest(@transfer_ids::text[]),
+       unnest(@kinds::text[]),
+       unnest(@source_account_ids::text[]),
+       unnest(@destination_account_ids::text[]),
+       unnest(@amounts::decimal[]),
+       unnest(@currencies::text[]),
+       unnest(@statuses::text[]),
+       NULLIF(unnest(@failure_codes::text[]), ''),
+       NULLIF(unnest(@failure_messages::text[]), ''),
+       unnest(@descriptions::text[]),
+       NULLIF(unnest(@metadata::text[]), '')::jsonb,
+       NULLIF(unnest(@hold_ids::text[]), ''),
+       NULLIF(unnest(@reverses_ids::text[]), ''),
+       NULLIF(unnest(@source_seqs::bigint[]), 0),
+       NULLIF(unnest(@destination_seqs::bigint[]), 0),
+       unnest(@request_hashes::bytea[]),
+       NULLIF(unnest(@effective_at::timestamptz[]), '0001-01-01 00:00:00+00'),
+       unnest(@created_at::timestamptz[]),
+       NULLIF(unnest(@finished_at::timestamptz[]), '0001-01-01 00:00:00+00');
+
+-- The end of accepted transfers.
+-- name: FinishTransfers :exec
+UPDATE transfers AS t
+SET status          = u.status,
+    currency        = u.currency,
+    failure_code    = NULLIF(u.failure_code, ''),
+    failure_message = NULLIF(u.failure_message, ''),
+    source_seq      = NULLIF(u.source_seq, 0),
+    destination_seq = NULLIF(u.destination_seq, 0),
+    finished_at     = u.finished_at,
+    lease_owner     = NULL,
+    lease_until     = NULL
+FROM (
+    SELECT unnest(@transfer_ids::text[]) AS transfer_id,
+           unnest(@statuses::text[]) AS status,
+           unnest(@currencies::text[]) AS currency,
+           unnest(@failure_codes::text[]) AS failure_code,
+           unnest(@failure_messages::text[]) AS failure_message,
+           unnest(@source_seqs::bigint[]) AS source_seq,
+           unnest(@destination_seqs::bigint[]) AS destination_seq,
+           NULLIF(unnest(@finished_at::timestamptz[]), '0001-01-01 00:00:00+00') AS finished_at
+) AS u
+WHERE t.transfer_id = u.transfer_id;
+
+-- name: InsertPostings :exec
+INSERT INTO postings (account_id, seq, transfer_id, amount, balance, currency, created_at)
+SELECT unnest(@account_ids::text[]),
+       unnest(@seqs::bigint[]),
+       unnest(@transfer_ids::text[]),
+       unnest(@amounts::decimal[]),
+       unnest(@balances::decimal[]),
+       unnest(@currencies::text[]),
+       unnest(@created_at::timestamptz[]);
+
+-- name: InsertHolds :exec
+INSERT INTO holds (
+    hold_id, source_account_id, destination_account_id, amount, currency, status,
+    captured_amount, capture_id, description, metadata, request_hash, expires_at,
+    created_at, updated_at
+)
+SELECT unnest(@hold_ids::text[]),
+       unnest(@source_account_ids::text[]),
+       unnest(@destination_account_ids::text[]),
+       unnest(@amounts::decimal[]),
+       unnest(@currencies::text[]),
+       unnest(@statuses::text[]),
+       unnest(@captured_amounts::decimal[]),
+       NULLIF(unnest(@capture_ids::text[]), ''),
+       unnest(@descriptions::text[]),
+       NULLIF(unnest(@metadata::text[]), '')::jsonb,
+       unnest(@request_hashes::bytea[]),
+       NULLIF(unnest(@expires_at::timestamptz[]), '0001-01-01 00:00:00+00'),
+       unnest(@created_at::timestamptz[]),
+       unnest(@updated_at::timestamptz[]);
+
+-- name: UpdateHolds :exec
+UPDATE holds AS h
+SET status          = u.status,
+    captured_amount = u.captured_amount,
+    capture_id      = NULLIF(u.capture_id, ''),
+    updated_at      = u.updated_at
+FROM (
+    SELECT unnest(@hold_ids::text[]) AS hold_id,
+           unnest(@statuses::text[]) AS status,
+           unnest(@captured_amounts::decimal[]) AS captured_amount,
+           unnest(@capture_ids::text[]) AS capture_id,
+           unnest(@updated_at::timestamptz[]) AS updated_at
+) AS u
+WHERE h.hold_id = u.hold_id;

@@ -1,0 +1,111 @@
+-- Reads. None of them locks a row or joins a serializable transaction, so none
+-- disturbs a write. Optional filters are NULL when absent; the connections plan
+-- such statements for the values at hand.
+
+-- name: GetAccount :one
+SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+FROM accounts
+WHERE account_id = @account_id;
+
+-- In the order of the primary key, which no insert disturbs.
+-- name: ListAccounts :many
+SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+FROM accounts
+WHERE account_id > @after_account_id
+  AND (sqlc.narg(account_type)::text IS NULL OR account_type = sqlc.narg(account_type)::text)
+  AND (sqlc.narg(status)::text IS NULL OR status = sqlc.narg(status)::text)
+  AND (sqlc.narg(currency)::text IS NULL OR currency = sqlc.narg(currency)::text)
+  AND (sqlc.narg(metadata)::jsonb IS NULL OR metadata @> sqlc.narg(metadata)::jsonb)
+ORDER BY account_id
+LIMIT @max_rows;
+
+-- name: GetTransfer :one
+SELECT t.transfer_id, t.kind, t.source_account_id, t.destination_account_id, t.amount, t.currency,
+       t.status, t.failure_code, t.failure_message, t.description, t.metadata, t.hold_id, t.reverses_id,
+       t.source_seq, t.destination_seq, t.request_hash, t.effective_at, t.created_at, t.finished_at,
+       (SELECT r.transfer_id FROM transfers AS r
+        WHERE r.reverses_id = t.transfer_id AND r.reverses_id IS NOT NULL AND r.status = 'COMPLETED') AS reversed_by_id
+FROM transfers AS t
+WHERE t.transfer_id = @transfer_id;
+
+-- Newest first by (created_at, transfer_id), which never change.
+-- name: ListTransfers :many
+SELECT transfer_id, kind, source_account_id, destination_account_id, amount, currency,
+       status, failure_code, failure_message, description, metadata, hold_id, reverses_id,
+       source_seq, destination_seq, request_hash, effective_at, created_at, finished_at
+FROM transfers
+WHERE (created_at, transfer_id) < (@before_time::timestamptz, @before_id::text)
+  AND created_at >= @from_time::timestamptz
+  AND created_at < @to_time::timestamptz
+  AND (sqlc.narg(status)::text IS NULL OR status = sqlc.narg(status)::text)
+ORDER BY created_at DESC, transfer_id DESC
+LIMIT @max_rows;
+
+-- One account's, both directions: each branch is a range of its own index.
+-- name: ListTransfersOfAccount :many
+SELECT transfer_id, kind, source_account_id, destination_account_id, amount, currency,
+       status, failure_code, failure_message, description, metadata, hold_id, reverses_id,
+       source_seq, destination_seq, request_hash, effective_at, created_at, finished_at
+FROM (
+    (SELECT s.* FROM transfers AS s
+     WHERE s.source_account_id = @account_id
+       AND (s.created_at, s.transfer_id) < (@before_time::timestamptz, @before_id::text)
+       AND s.created_at >= @from_time::timestamptz
+       AND s.created_at < @to_time::timestamptz
+       AND (sqlc.narg(status)::text IS NULL OR s.status = sqlc.narg(status)::text)
+     ORDER BY s.created_at DESC, s.transfer_id DESC
+     LIMIT @max_rows)
+    UNION ALL
+    (SELECT d.* FROM transfers AS d
+     WHERE d.destination_account_id = @account_id
+       -- A transfer to the same account is refused and recorded: list it once.
+       AND d.source_account_id <> @account_id
+       AND (d.created_at, d.transfer_id) < (@before_time::timestamptz, @before_id::text)
+       AND d.created_at >= @from_time::timestamptz
+       AND d.created_at < @to_time::timestamptz
+       AND (sqlc.narg(status)::text IS NULL OR d.status = sqlc.narg(status)::text)
+     ORDER BY d.created_at DESC, d.transfer_id DESC
+     LIMIT @max_rows)
+) AS both_directions
+ORDER BY created_at DESC, transfer_id DESC
+LIMIT @max_rows;
+
+-- The two postings of a transfer, by primary key.
+-- name: GetPostings :many
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+FROM postings
+WHERE (account_id = @source_account_id AND seq = @source_seq)
+   OR (account_id = @destination_account_id AND seq = @destination_seq);
+
+-- A statement: a range of the primary key, newest first.
+-- name: ListPostings :many
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+FROM postings
+WHERE account_id = @account_id
+  AND seq < @before_seq
+  AND seq >= @from_seq
+ORDER BY seq DESC
+LIMIT @max_rows;
+
+-- name: GetPosting :one
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+FROM postings
+WHERE account_id = @account_id AND seq = @seq;
+
+-- Waits for a batch that is changing the account just now, and holds up none:
+-- for the one reading that must see every posting up to this moment.
+-- name: GetAccountSettled :one
+SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+FROM accounts
+WHERE account_id = @account_id
+FOR SHARE;
+
+-- name: GetHold :one
+SELECT hold_id, source_account_id, destination_account_id, amount, currency, status,
+       captured_amount, capture_id, description, metadata, request_hash, expires_at,
+       created_at, updated_at
+FROM holds
+WHERE hold_id = @hold_id;

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -17,6 +18,8 @@ type commands struct {
 	Dev     devCommand     `cmd:"" help:"Run everything on this machine: a database engine of its own, demo data, the server."`
 	Serve   serveCommand   `cmd:"" help:"Run the server on the database at FLORIN_DATABASE_URL."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date and end."`
+	Seed    seedCommand    `cmd:"" help:"Fill the books with mock data of any size."`
+	Bench   benchCommand   `cmd:"" help:"Measure how fast money moves, and what of the engine's speed is left."`
 	Verify  verifyCommand  `cmd:"" help:"Prove the books at one consistent time; exit code 1 when they are wrong."`
 }
 
@@ -38,7 +41,8 @@ func main() {
 		os.Exit(1)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "florin:", err)
+		// One line, also where a library's error has several.
+		fmt.Fprintln(os.Stderr, "florin:", strings.Join(strings.Fields(err.Error()), " "))
 		os.Exit(1)
 	}
 }

@@ -6,11 +6,11 @@ WHERE secret_hash = @secret_hash AND revoked_at IS NULL;
 -- name: CountAPIKeys :one
 SELECT count(*) FROM api_keys WHERE revoked_at IS NULL;
 
--- Safe to repeat: a key that is there already stays as it is.
+-- Safe to repeat: a key that is there already is valid (again).
 -- name: InsertAPIKey :exec
 INSERT INTO api_keys (key_id, name, secret_hash, created_at)
 VALUES (@key_id, @name, @secret_hash, @created_at)
-ON CONFLICT (secret_hash) DO NOTHING;
+ON CONFLICT (secret_hash) DO UPDATE SET revoked_at = NULL;
 
 -- The bootstrap key of an earlier configuration ends when another is configured.
 -- name: RevokeOtherAPIKeys :execrows

@@ -43,7 +43,7 @@ func (q *Queries) FindAPIKey(ctx context.Context, secretHash []byte) (FindAPIKey
 const insertAPIKey = `-- name: InsertAPIKey :exec
 INSERT INTO api_keys (key_id, name, secret_hash, created_at)
 VALUES ($1, $2, $3, $4)
-ON CONFLICT (secret_hash) DO NOTHING
+ON CONFLICT (secret_hash) DO UPDATE SET revoked_at = NULL
 `
 
 type InsertAPIKeyParams struct {
@@ -53,7 +53,7 @@ type InsertAPIKeyParams struct {
 	CreatedAt  time.Time
 }
 
-// Safe to repeat: a key that is there already stays as it is.
+// Safe to repeat: a key that is there already is valid (again).
 func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) error {
 	_, err := q.db.Exec(ctx, insertAPIKey,
 		arg.KeyID,

@@ -1,0 +1,35 @@
+# Everything a developer needs; `make help` lists it.
+
+GO    ?= go
+TOOLS := $(GO) tool -modfile=tools/go.mod
+DATA  ?= .florin
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint generate check-generated engine clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+run: build engine ## Set everything up and run Florin with demo data (FLAGS="--addr 127.0.0.1:9090")
+	@exec bin/florin dev --data-dir $(DATA) $(FLAGS)
+
+build: ## Build the binary at bin/florin
+	@$(GO) build -o bin/florin ./cmd/server
+
+test: engine ## Run all tests, with the race detector, on every database engine found
+	$(GO) run ./internal/platform/dbtest/withengines -- $(GO) test -race -timeout 20m $(or $(PKG),./...)
+
+lint: ## Run the linters
+	$(TOOLS) golangci-lint run ./...
+
+generate: ## Generate code from SQL
+	$(TOOLS) sqlc generate
+
+check-generated: generate ## Fail when generated code is not what its sources say
+	@git diff --exit-code -- internal/*/internal || (echo "run 'make generate' and commit the result" && exit 1)
+
+engine: ## Find a database engine, or install PostgreSQL
+	@scripts/ensure-engine
+
+clean: ## Remove the binary and the data of `make run`
+	rm -rf bin $(DATA)

@@ -106,8 +106,12 @@ func holdsPostgres(f *folder) bool {
 	return err == nil
 }
 
-// holdsCockroach looks for a store: a run in memory leaves only logs.
-func holdsCockroach(f *folder) bool {
-	found, _ := filepath.Glob(filepath.Join(f.join(Cockroach), "MANIFEST-*"))
-	return len(found) > 0
+func holdsCockroach(f *folder) bool { return holdsStore(f.join(Cockroach)) }
+
+// holdsStore looks for a CockroachDB store that was finished: a run in memory
+// leaves only logs.
+func holdsStore(dir string) bool {
+	found, _ := filepath.Glob(filepath.Join(dir, "MANIFEST-*"))
+	_, err := os.Stat(filepath.Join(dir, unfinishedStore))
+	return len(found) > 0 && err != nil
 }

@@ -19,7 +19,7 @@ const (
 	stateFile = "engine.json"
 	// scratchPrefix starts the name of the folder a cluster is made in before
 	// it gets its real name, so that a half-made one is never taken for whole.
-	scratchPrefix = ".new-"
+	scratchPrefix = ".florin-new-"
 	// logSizeMax is how large an engine's log may be when it is opened; a
 	// larger one becomes NAME.1 first.
 	logSizeMax = 16 << 20
@@ -186,7 +186,7 @@ func complaint(text []byte) string {
 		}
 		isBad := func(word string) bool { return strings.HasPrefix(s, word) }
 		bad := slices.ContainsFunc([]string{"FATAL:", "PANIC:", "ERROR:"}, isBad) || strings.Contains(s, "error:")
-		explains := found && (strings.HasPrefix(s, "DETAIL:") || strings.HasPrefix(s, "HINT:"))
+		explains := found && strings.HasPrefix(s, "DETAIL:")
 		switch {
 		case s == "":
 			continue
@@ -199,5 +199,5 @@ func complaint(text []byte) string {
 		}
 		before = s
 	}
-	return last
+	return strings.TrimSuffix(last, ".")
 }

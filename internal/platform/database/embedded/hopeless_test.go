@@ -72,6 +72,19 @@ func TestBrokenDataFolderIsNamed(t *testing.T) {
 	})
 }
 
+func TestBrokenCockroachStoreIsNamed(t *testing.T) {
+	if _, err := Lookup(Cockroach); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	stop(t, start(t, Options{DataDir: dir, Engine: Cockroach}))
+	for _, path := range mustGlob(t, filepath.Join(dir, Cockroach, "MANIFEST-*")) {
+		damage(t, path)
+	}
+	_, err := Start(bounded(t), Options{DataDir: dir})
+	oneLine(t, err, ErrBrokenDataDir, "MANIFEST", filepath.Join(dir, "cockroach.log"))
+}
+
 // rewrite changes a file's content and keeps its owner.
 func rewrite(t *testing.T, path string, text []byte) {
 	t.Helper()

@@ -61,7 +61,7 @@ func watch(pid int, identity string) *process {
 	p.os, _ = os.FindProcess(pid)
 	go func() {
 		for identify(pid) == identity {
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(500 * time.Millisecond)
 		}
 		close(p.exited)
 	}()

@@ -20,7 +20,7 @@ const (
 	startLimit  = 5 * time.Minute  // recovery after a crash takes its time
 	adoptLimit  = 30 * time.Second // an orphan that does not answer by then is stopped
 	heldLimit   = 30 * time.Second // what a dead engine left running lets go by then
-	stableAfter = time.Minute      // an engine this old has its restarts forgiven
+	stableAfter = 10 * time.Second // an engine this old has its restarts forgiven
 )
 
 // restartDelays are the pauses before each try to start a dead engine again.
@@ -102,7 +102,7 @@ func (s *Server) launch(ctx context.Context) (*process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	p, err := spawn(cmd)
 	if err != nil {
-		return nil, fmt.Errorf("%w: cannot run %s: %w", ErrBadBinary, cmd.Path, err)
+		return nil, fmt.Errorf("%w: cannot run %s: %w: install it again, or name another one", ErrBadBinary, cmd.Path, reason(err))
 	}
 	s.mu.Lock()
 	s.process = p
@@ -160,12 +160,12 @@ func (s *Server) ended(p *process, from int64) error {
 	if s.engine.held(words) {
 		return fmt.Errorf("%w: %w: %s: end the processes that still use %s and try again", ErrBrokenDataDir, errHeld, words, s.folder.path)
 	}
-	kind := ErrBrokenDataDir
+	kind, advice := ErrBrokenDataDir, "mend that, or move the folder away"
 	if s.engine.fresh() {
-		kind = ErrNotStarted
+		kind, advice = ErrNotStarted, "mend that and try again"
 	}
-	return fmt.Errorf("%w: %s in %s ended (%s): %s: mend that, or move the folder away; log: %s",
-		kind, s.engine.title(), s.folder.path, p.how, words, s.folder.logPath(s.engine.name()))
+	return fmt.Errorf("%w: %s in %s ended (%s): %s: %s; log: %s",
+		kind, s.engine.title(), s.folder.path, p.how, words, advice, s.folder.logPath(s.engine.name()))
 }
 
 // supervise starts the engine again whenever it dies, until Stop or until too
@@ -213,7 +213,7 @@ func (s *Server) supervise(p *process) {
 			if s.life.Err() != nil {
 				return
 			}
-			s.log.Error("database engine died and does not start again", "engine", s.engine.name(), "try", tries, "tries", len(delays), "error", err)
+			s.log.Error("a try to start the dead database engine again failed", "engine", s.engine.name(), "try", tries, "tries", len(delays), "error", err)
 		}
 	}
 }

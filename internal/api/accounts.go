@@ -1,0 +1,261 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"florin/internal/ledger"
+	"florin/internal/money"
+	"florin/internal/platform/clock"
+)
+
+// Account is an account in an answer.
+type Account struct {
+	AccountID      string    `json:"accountId" doc:"The account's id." example:"alice"`
+	AccountType    string    `json:"accountType" enum:"CHECKING,SAVINGS,WALLET,MERCHANT,ASSET,LIABILITY,EQUITY,REVENUE,EXPENSE" doc:"The first four are customers', the others the house's."`
+	Currency       string    `json:"currency" doc:"ISO 4217." example:"USD"`
+	Status         string    `json:"status" enum:"ACTIVE,FROZEN,CLOSED" doc:"A FROZEN account neither pays nor receives; a CLOSED one is closed for good."`
+	Balance        Money     `json:"balance" doc:"Sum of the account's postings."`
+	Held           Money     `json:"held" doc:"Sum of its pending holds."`
+	Available      *Money    `json:"available" nullable:"true" doc:"What it can pay: balance - held + overdraftLimit. null: without limit."`
+	OverdraftLimit *Money    `json:"overdraftLimit" nullable:"true" doc:"How far available funds may reach below zero. null: without limit (house accounts)."`
+	Metadata       Metadata  `json:"metadata"`
+	Version        int64     `json:"version" doc:"Counts the account's changes, 1 when opened."`
+	CreatedAt      time.Time `json:"createdAt" doc:"When it was opened."`
+	UpdatedAt      time.Time `json:"updatedAt" doc:"When it last changed."`
+}
+
+func accountOf(a ledger.Account) Account {
+	return Account{
+		AccountID: a.ID, AccountType: string(a.Type), Currency: string(a.Currency), Status: string(a.Status),
+		Balance: moneyOf(a.Posted, a.Currency), Held: moneyOf(a.Held, a.Currency),
+		Available:      optionalMoneyOf(a.Available(), a.Currency),
+		OverdraftLimit: optionalMoneyOf(a.OverdraftLimit, a.Currency),
+		Metadata:       Metadata(a.Metadata), Version: a.Version, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
+	}
+}
+
+// OpenAccountRequest asks for an account. All is optional.
+type OpenAccountRequest struct {
+	AccountID      ID       `json:"accountId,omitempty" doc:"Made by the server when absent." example:"alice"`
+	Balance        Amount   `json:"balance,omitempty" doc:"Above zero it is booked as a transfer from the house's opening account. Default 0."`
+	AccountType    string   `json:"accountType,omitempty" enum:"CHECKING,SAVINGS,WALLET,MERCHANT,ASSET,LIABILITY,EQUITY,REVENUE,EXPENSE" default:"CHECKING" doc:"Whose money it holds."`
+	Currency       string   `json:"currency,omitempty" default:"USD" doc:"ISO 4217, in capitals."`
+	OverdraftLimit Amount   `json:"overdraftLimit,omitempty" doc:"How far available funds may reach below zero. Default 0; without limit for house accounts."`
+	Metadata       Metadata `json:"metadata,omitempty"`
+}
+
+var openAccountMembers = []member[OpenAccountRequest]{
+	{"accountId", false, func(d *decoder, r *OpenAccountRequest) { d.readText((*string)(&r.AccountID)) }},
+	{"balance", false, func(d *decoder, r *OpenAccountRequest) { d.readAmount(&r.Balance) }},
+	{"accountType", false, func(d *decoder, r *OpenAccountRequest) { d.readText(&r.AccountType) }},
+	{"currency", false, func(d *decoder, r *OpenAccountRequest) { d.readText(&r.Currency) }},
+	{"overdraftLimit", false, func(d *decoder, r *OpenAccountRequest) { d.readAmount(&r.OverdraftLimit) }},
+	{"metadata", false, func(d *decoder, r *OpenAccountRequest) { d.readMetadata(&r.Metadata) }},
+}
+
+func (OpenAccountRequest) members() []member[OpenAccountRequest] { return openAccountMembers }
+
+// UpdateAccountRequest changes what is not a balance. What is absent stays.
+type UpdateAccountRequest struct {
+	Status         string   `json:"status,omitempty" enum:"ACTIVE,FROZEN" doc:"FROZEN to freeze, ACTIVE to unfreeze."`
+	OverdraftLimit Amount   `json:"overdraftLimit,omitempty" doc:"Not below what is used of it."`
+	Metadata       Metadata `json:"metadata,omitempty" doc:"Merged into the account's (RFC 7396): a key with null is taken away."`
+}
+
+var updateAccountMembers = []member[UpdateAccountRequest]{
+	{"status", false, func(d *decoder, r *UpdateAccountRequest) { d.readText(&r.Status) }},
+	{"overdraftLimit", false, func(d *decoder, r *UpdateAccountRequest) { d.readAmount(&r.OverdraftLimit) }},
+	{"metadata", false, func(d *decoder, r *UpdateAccountRequest) { d.readMetadata(&r.Metadata) }},
+}
+
+func (UpdateAccountRequest) members() []member[UpdateAccountRequest] { return updateAccountMembers }
+
+// AccountPath names an account.
+type AccountPath struct {
+	AccountID ID `path:"accountId" doc:"The account's id." example:"alice"`
+}
+
+type openAccountInput struct {
+	IdempotencyKey
+	Payload jsonBody[OpenAccountRequest]
+}
+
+type updateAccountInput struct {
+	AccountPath
+	Payload jsonBody[UpdateAccountRequest]
+}
+
+type listAccountsInput struct {
+	Page
+	AccountType string `query:"accountType" enum:"CHECKING,SAVINGS,WALLET,MERCHANT,ASSET,LIABILITY,EQUITY,REVENUE,EXPENSE" doc:"Of this type only."`
+	Status      string `query:"status" enum:"ACTIVE,FROZEN,CLOSED" doc:"Of this status only."`
+	Currency    string `query:"currency" pattern:"^[A-Z]{3}$" patternDescription:"an ISO 4217 code in capitals" doc:"In this currency only." example:"USD"`
+	Metadata    string `query:"metadata" maxLength:"2000" doc:"A JSON object, percent-encoded as any parameter: only accounts whose metadata contains all of it." example:"{\"customer\":\"42\"}"`
+}
+
+type balanceInput struct {
+	AccountPath
+	At time.Time `query:"at" doc:"The time asked about (RFC 3339), not in the future; now when absent." example:"2026-01-31T23:59:59Z"`
+}
+
+type listPostingsInput struct {
+	AccountPath
+	Page
+	Period
+}
+
+type accountOutput struct{ Body Account }
+
+type openedAccountOutput struct {
+	Location string `header:"Location" doc:"Path of the account."`
+	Body     Account
+}
+
+type accountsOutput struct{ Body AccountList }
+
+// AccountList is a page of accounts.
+type AccountList struct {
+	Data       []Account `json:"data" nullable:"false"`
+	NextCursor string    `json:"nextCursor,omitempty" doc:"Absent on the last page."`
+}
+
+type messageOutput struct{ Body Message }
+
+// Message is an answer for people.
+type Message struct {
+	Message string `json:"message"`
+}
+
+type balanceOutput struct{ Body Balance }
+
+// Balance is what an account had at a time.
+type Balance struct {
+	AccountID string    `json:"accountId"`
+	Currency  string    `json:"currency" doc:"ISO 4217."`
+	At        time.Time `json:"at" doc:"The time that was asked about."`
+	Balance   Money     `json:"balance" doc:"Sum of the postings up to and including that time."`
+	Postings  int64     `json:"postings" doc:"How many those are: the seq of the newest."`
+}
+
+type postingsOutput struct{ Body PostingList }
+
+// PostingList is a page of an account's postings.
+type PostingList struct {
+	Data       []Posting `json:"data" nullable:"false"`
+	NextCursor string    `json:"nextCursor,omitempty" doc:"Absent on the last page."`
+}
+
+func (a *api) routeAccounts() {
+	route(a, openAccountEndpoint, a.openAccount)
+	route(a, listAccountsEndpoint, a.listAccounts)
+	route(a, getAccountEndpoint, a.getAccount)
+	route(a, updateAccountEndpoint, a.updateAccount)
+	route(a, closeAccountEndpoint, a.closeAccount)
+	route(a, getBalanceEndpoint, a.getBalance)
+	route(a, listPostingsEndpoint, a.listPostings)
+}
+
+func (a *api) openAccount(ctx context.Context, in *openAccountInput) (*openedAccountOutput, error) {
+	r := &in.Payload.Value
+	open := ledger.OpenAccount{
+		ID: in.id(ctx, "acc", r.AccountID), Type: ledger.AccountType(r.AccountType), Currency: money.Currency(r.Currency),
+		Balance: r.Balance.Decimal, OverdraftLimit: r.OverdraftLimit.NullDecimal, Metadata: json.RawMessage(r.Metadata),
+	}
+	if in.Key != "" {
+		open.IdempotencyKey = in.digest(ctx, "account")
+	}
+	account, err := a.ledger.OpenAccount(ctx, open)
+	if err != nil {
+		return nil, err
+	}
+	return &openedAccountOutput{Location: "/api/v1/accounts/" + account.ID, Body: accountOf(account)}, nil
+}
+
+func (a *api) getAccount(ctx context.Context, in *AccountPath) (*accountOutput, error) {
+	account, err := a.ledger.Account(ctx, string(in.AccountID))
+	if err != nil {
+		return nil, err
+	}
+	return &accountOutput{accountOf(account)}, nil
+}
+
+func (a *api) listAccounts(ctx context.Context, in *listAccountsInput) (*accountsOutput, error) {
+	after, err := in.accountsAfter()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.ledger.Accounts(ctx, ledger.AccountFilter{
+		Type: ledger.AccountType(in.AccountType), Status: ledger.AccountStatus(in.Status),
+		Currency: money.Currency(in.Currency), Metadata: json.RawMessage(in.Metadata),
+	}, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	rows, more := cut(rows, in.Limit)
+	list := AccountList{Data: make([]Account, len(rows))}
+	for i, row := range rows {
+		list.Data[i] = accountOf(row)
+	}
+	if more {
+		list.NextCursor = accountsCursor(rows[len(rows)-1])
+	}
+	return &accountsOutput{list}, nil
+}
+
+func (a *api) updateAccount(ctx context.Context, in *updateAccountInput) (*accountOutput, error) {
+	r := &in.Payload.Value
+	update := ledger.UpdateAccount{ID: string(in.AccountID), Metadata: json.RawMessage(r.Metadata)}
+	if r.Status != "" {
+		status := ledger.AccountStatus(r.Status)
+		update.Status = &status
+	}
+	if r.OverdraftLimit.Valid {
+		update.OverdraftLimit = &r.OverdraftLimit.Decimal
+	}
+	account, err := a.ledger.UpdateAccount(ctx, update)
+	if err != nil {
+		return nil, err
+	}
+	return &accountOutput{accountOf(account)}, nil
+}
+
+func (a *api) closeAccount(ctx context.Context, in *AccountPath) (*messageOutput, error) {
+	if _, err := a.ledger.CloseAccount(ctx, string(in.AccountID)); err != nil {
+		return nil, err
+	}
+	return &messageOutput{Message{"Account deleted successfully."}}, nil
+}
+
+func (a *api) getBalance(ctx context.Context, in *balanceInput) (*balanceOutput, error) {
+	at := in.At.UTC()
+	if at.IsZero() {
+		at = clock.System()
+	}
+	account, err := a.ledger.BalanceAt(ctx, string(in.AccountID), at)
+	if err != nil {
+		return nil, err
+	}
+	return &balanceOutput{Balance{
+		AccountID: account.ID, Currency: string(account.Currency), At: at,
+		Balance: moneyOf(account.Posted, account.Currency), Postings: account.Postings,
+	}}, nil
+}
+
+func (a *api) listPostings(ctx context.Context, in *listPostingsInput) (*postingsOutput, error) {
+	before, err := in.postingsBefore(string(in.AccountID))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.ledger.Postings(ctx, string(in.AccountID), in.From, in.To, before, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	rows, more := cut(rows, in.Limit)
+	list := PostingList{Data: postingsOf(rows)}
+	if more {
+		list.NextCursor = postingsCursor(rows[len(rows)-1])
+	}
+	return &postingsOutput{list}, nil
+}

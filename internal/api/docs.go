@@ -1,0 +1,127 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"html/template"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+	"github.com/swaggest/swgui/v5emb"
+)
+
+// docsPolicy lets the pages reach this server and nothing else, and run no
+// script that is not a file of ours.
+const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// docsPage is Swagger UI without swgui's own page, whose scripts stand inline.
+const docsPage = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Florin API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`
+
+const docsStart = `window.ui = SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+});
+`
+
+var errorsPage = template.Must(template.New("errors").Parse(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Florin API: errors</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
+dt { font-weight: bold; margin-top: 1.5rem; } dt small { font-weight: normal; }
+:target { background: #fff3bf; }
+@media (prefers-color-scheme: dark) { body { background: #111; color: #eee; } a { color: #8cf; } :target { background: #443; } }
+</style>
+</head>
+<body>
+<h1>Errors</h1>
+<p>Every error is <code>application/problem+json</code> with one of these codes. <a href="/docs">All operations</a></p>
+<dl>
+{{range .}}<dt id="{{.Code}}"><code>{{.Code}}</code> <small>{{.Status}}</small></dt>
+<dd>{{.Title}}. {{.Help}}</dd>
+{{end}}</dl>
+</body>
+</html>
+`))
+
+// routeDocs serves the OpenAPI document and the pages made of it. All is ready
+// when it returns: the document does not change afterwards.
+func routeDocs(engine *gin.Engine, document *huma.OpenAPI) {
+	for _, name := range []string{"ErrorModel", "ErrorDetail"} {
+		delete(document.Components.Schemas.Map(), name) // huma's own errors, which nobody is sent
+	}
+	asJSON, err := json.Marshal(document)
+	if err != nil {
+		panic("api: OpenAPI document: " + err.Error()) // a mistake in the tables of this package
+	}
+	asYAML, err := document.YAML()
+	if err != nil {
+		panic("api: OpenAPI document: " + err.Error())
+	}
+	assets := v5emb.New("Florin API", "/openapi.json", "/docs")
+	engine.GET("/openapi.json", file("application/json", asJSON))
+	engine.GET("/openapi.yaml", file("application/yaml", asYAML))
+	engine.GET("/docs", file("text/html; charset=utf-8", []byte(docsPage)))
+	engine.GET("/docs/start.js", file("text/javascript; charset=utf-8", []byte(docsStart)))
+	engine.GET("/docs/errors", file("text/html; charset=utf-8", renderErrorsPage()))
+	engine.GET("/docs/:asset", func(c *gin.Context) {
+		c.Header("Cache-Control", "public, max-age=3600")
+		c.Header("Content-Security-Policy", docsPolicy)
+		assets.ServeHTTP(c.Writer, c.Request)
+	})
+}
+
+// file answers the same bytes always.
+func file(contentType string, content []byte) gin.HandlerFunc {
+	tag := etag(string(content))
+	return func(c *gin.Context) {
+		c.Header("Cache-Control", "no-cache")
+		c.Header("Content-Security-Policy", docsPolicy)
+		c.Header("ETag", tag)
+		if matches(c.GetHeader("If-None-Match"), tag) {
+			c.Status(http.StatusNotModified)
+			return
+		}
+		c.Data(http.StatusOK, contentType, content)
+	}
+}
+
+func renderErrorsPage() []byte {
+	type row struct {
+		Code        code
+		Status      int
+		Title, Help string
+	}
+	rows := make([]row, len(errorKinds))
+	for i, kind := range errorKinds {
+		rows[i] = row{kind.code, kind.status, kind.title, kind.help}
+	}
+	var page bytes.Buffer
+	if err := errorsPage.Execute(&page, rows); err != nil {
+		panic("api: page of errors: " + err.Error())
+	}
+	return page.Bytes()
+}

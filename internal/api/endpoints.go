@@ -1,0 +1,210 @@
+package api
+
+import (
+	"net/http"
+	"reflect"
+	"time"
+
+	"florin/internal/ledger"
+)
+
+// The endpoints, each with what its documentation says.
+
+// Examples tell one story: alice pays bob.
+var (
+	exampleTime  = time.Date(2026, 1, 31, 9, 30, 0, 125_000_000, time.UTC)
+	exampleEvent = time.Date(2026, 1, 31, 9, 29, 58, 0, time.UTC)
+	exampleLater = time.Date(2026, 2, 7, 9, 30, 0, 0, time.UTC)
+
+	exampleMetadata = Metadata(`{"customer":"42"}`)
+	exampleAccount  = Account{
+		AccountID: "alice", AccountType: "WALLET", Currency: "USD", Status: "ACTIVE",
+		Balance: "100.00", Held: "0.00", Available: exampleMoney("100.00"), OverdraftLimit: exampleMoney("0.00"),
+		Metadata: exampleMetadata, Version: 2, CreatedAt: exampleTime, UpdatedAt: exampleTime,
+	}
+	exampleTransfer = Transfer{
+		TransactionID: "order-1001", Kind: "TRANSFER", Status: "COMPLETED",
+		SourceAccountID: "alice", DestinationAccountID: "bob", Amount: "30.25", Currency: "USD",
+		Description: "Two tickets", Metadata: Metadata(`{"order":"1001"}`), Timestamp: &exampleEvent,
+		CreatedAt: exampleTime, CompletedAt: &exampleTime,
+	}
+	exampleTransferInFull = func() Transfer {
+		t := exampleTransfer
+		t.Postings = []Posting{
+			{AccountID: "alice", Seq: 2, TransactionID: "order-1001", Amount: "-30.25", Balance: "69.75", Currency: "USD", CreatedAt: exampleTime},
+			{AccountID: "bob", Seq: 1, TransactionID: "order-1001", Amount: "30.25", Balance: "30.25", Currency: "USD", CreatedAt: exampleTime},
+		}
+		return t
+	}()
+	exampleHold = Hold{
+		HoldID: "booking-77", Status: "PENDING", SourceAccountID: "alice", DestinationAccountID: "bob",
+		Amount: "50.00", Currency: "USD", CapturedAmount: "0.00", ExpiresAt: &exampleLater, CreatedAt: exampleTime, UpdatedAt: exampleTime,
+	}
+	exampleTransferRequest = map[string]any{
+		"transactionId": "order-1001", "sourceAccountId": "alice", "destinationAccountId": "bob", "amount": "30.25", "currency": "USD",
+		"timestamp": "2026-01-31T09:29:58Z", "description": "Two tickets", "metadata": map[string]any{"order": "1001"},
+	}
+	exampleCursor = newCursor("accounts", "alice")
+)
+
+func exampleMoney(text Money) *Money { return &text }
+
+// What a rule can say about two accounts and an amount.
+var transferCodes = []code{
+	code(ledger.AccountNotFound), code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.DuplicateTransaction),
+	code(ledger.InsufficientFunds), code(ledger.CurrencyMismatch), code(ledger.SameAccount), code(ledger.BalanceLimitExceeded),
+	code(ledger.InvalidAmount), code(ledger.BatchAborted),
+}
+
+var (
+	openAccountEndpoint = endpoint{
+		id: "openAccount", method: http.MethodPost, path: "/api/v1/accounts", tag: tagAccounts, writes: true,
+		summary: "Open an account", status: http.StatusCreated,
+		description: "All fields are optional. A balance above zero is booked as a transfer from the house's opening account. Body of at most 1 MiB.",
+		request:     reflect.TypeFor[OpenAccountRequest](), bodyIsOptional: true,
+		requestExample: map[string]any{"accountId": "alice", "balance": "100.00", "accountType": "WALLET", "currency": "USD", "metadata": map[string]any{"customer": "42"}},
+		answer:         exampleAccount,
+		codes:          []code{code(ledger.AccountExists), code(ledger.BalanceLimitExceeded)},
+	}
+	listAccountsEndpoint = endpoint{
+		id: "listAccounts", method: http.MethodGet, path: "/api/v1/accounts", tag: tagAccounts,
+		summary: "List accounts", description: "In the order of their ids. Filters narrow the list; all of them must hold.",
+		answer: AccountList{Data: []Account{exampleAccount}, NextCursor: exampleCursor},
+	}
+	getAccountEndpoint = endpoint{
+		id: "getAccount", method: http.MethodGet, path: "/api/v1/accounts/{accountId}", tag: tagAccounts,
+		summary: "Read an account", description: "Closed accounts stay readable.",
+		answer: exampleAccount, codes: []code{code(ledger.AccountNotFound)},
+	}
+	updateAccountEndpoint = endpoint{
+		id: "updateAccount", method: http.MethodPatch, path: "/api/v1/accounts/{accountId}", tag: tagAccounts, writes: true,
+		summary: "Change, freeze or unfreeze an account", description: "What is absent stays as it is.",
+		request:        reflect.TypeFor[UpdateAccountRequest](),
+		requestExample: map[string]any{"status": "FROZEN", "overdraftLimit": "25.00", "metadata": map[string]any{"reason": "lost card", "customer": nil}},
+		answer: func() Account {
+			a := exampleAccount
+			a.Status, a.Version, a.Metadata = "FROZEN", 3, Metadata(`{"reason":"lost card"}`)
+			a.OverdraftLimit, a.Available = exampleMoney("25.00"), exampleMoney("125.00")
+			return a
+		}(),
+		codes: []code{code(ledger.AccountNotFound), code(ledger.AccountClosed), code(ledger.OverdraftInUse), code(ledger.InvalidAmount)},
+	}
+	closeAccountEndpoint = endpoint{
+		id: "closeAccount", method: http.MethodDelete, path: "/api/v1/accounts/{accountId}", tag: tagAccounts, writes: true,
+		summary:     "Close an account for good",
+		description: "Only an empty one. It stays readable as CLOSED, refuses money, and its id is never given out again. Closing it again changes nothing.",
+		answer:      Message{"Account deleted successfully."},
+		codes:       []code{code(ledger.AccountNotFound), code(ledger.AccountNotEmpty)},
+	}
+	getBalanceEndpoint = endpoint{
+		id: "getBalance", method: http.MethodGet, path: "/api/v1/accounts/{accountId}/balance", tag: tagAccounts,
+		summary: "Read the balance at a time", description: "Exact to the last posting, at any time since the account was opened.",
+		answer: Balance{AccountID: "alice", Currency: "USD", At: exampleTime, Balance: "69.75", Postings: 2},
+		codes:  []code{code(ledger.AccountNotFound)},
+	}
+	listPostingsEndpoint = endpoint{
+		id: "listPostings", method: http.MethodGet, path: "/api/v1/accounts/{accountId}/postings", tag: tagAccounts,
+		summary: "List an account's postings", description: "Newest first, each with the balance after it.",
+		answer: PostingList{Data: exampleTransferInFull.Postings[:1], NextCursor: newCursor("postings", "alice", "2")},
+		codes:  []code{code(ledger.AccountNotFound)},
+	}
+
+	createTransferEndpoint = endpoint{
+		id: "createTransfer", method: http.MethodPost, path: "/api/v1/transfers", tag: tagTransfers, writes: true,
+		summary: "Move money now", status: http.StatusCreated,
+		description: "Done when answered. A refused transfer is recorded as FAILED; the same request again gives the same answer.",
+		request:     reflect.TypeFor[TransferRequest](), requestExample: exampleTransferRequest,
+		answer: exampleTransfer, codes: transferCodes,
+	}
+	acceptTransferEndpoint = endpoint{
+		id: "acceptTransfer", method: http.MethodPost, path: "/api/v1/transactions/process", tag: tagTransfers, writes: true,
+		summary: "Move money later", status: http.StatusAccepted,
+		description: "Stored before it is answered, executed in the background within milliseconds as a rule, never lost. Whether it succeeded is said by its status.",
+		request:     reflect.TypeFor[TransferRequest](), requestExample: exampleTransferRequest,
+		answer: AcceptedTransfer{Message: "Transaction accepted", TransactionID: "order-1001", Status: "PENDING"},
+		codes:  []code{code(ledger.DuplicateTransaction)},
+	}
+	createBatchEndpoint = endpoint{
+		id: "createTransferBatch", method: http.MethodPost, path: "/api/v1/transfers/batch", tag: tagTransfers, writes: true,
+		summary: "Move money many times", bodyMax: batchBodyMax,
+		description: "Up to 10,000 transfers in up to 16 MiB, executed in their order. Not atomic: each succeeds or fails alone. Atomic: all or none; brokenBy names the one that failed, the others are `batch_aborted`. When any makes no sense, nothing is stored at all. The same batch again finishes what a 503 left open.",
+		request:     reflect.TypeFor[BatchRequest](), requestExample: map[string]any{"atomic": false, "transfers": []any{exampleTransferRequest}},
+		answer: BatchOutcome{Succeeded: 1, Failed: 1, Results: []BatchedResult{
+			{Index: 0, TransactionID: "order-1001", Status: "COMPLETED"},
+			{Index: 1, TransactionID: "order-1002", Status: "FAILED", FailureCode: string(ledger.InsufficientFunds), FailureMessage: "account alice has 5.00 available, less than 30.25"},
+		}},
+	}
+	reverseTransferEndpoint = endpoint{
+		id: "reverseTransaction", method: http.MethodPost, path: "/api/v1/transactions/{transactionId}/reversal", tag: tagTransfers, writes: true,
+		summary: "Undo a transaction", status: http.StatusCreated,
+		description: "Moves a completed transaction's amount back, once, in a transaction of its own that is linked to it. Refused when the money is gone, unless forced.",
+		request:     reflect.TypeFor[ReversalRequest](), bodyIsOptional: true,
+		requestExample: map[string]any{"transactionId": "order-1001-undo", "force": false, "description": "Concert cancelled"},
+		answer: Transfer{
+			TransactionID: "order-1001-undo", Kind: "REVERSAL", Status: "COMPLETED", SourceAccountID: "bob", DestinationAccountID: "alice",
+			Amount: "30.25", Currency: "USD", Description: "Concert cancelled", ReversesTransactionID: "order-1001", CreatedAt: exampleLater, CompletedAt: &exampleLater,
+		},
+		codes: append([]code{code(ledger.TransactionNotFound), code(ledger.TransactionNotCompleted), code(ledger.AlreadyReversed)}, transferCodes...),
+	}
+
+	listTransactionsEndpoint = endpoint{
+		id: "listTransactions", method: http.MethodGet, path: "/api/v1/transactions", tag: tagTransactions,
+		summary: "List transactions", description: "Newest first. Filters narrow the list; all of them must hold. from and to are about createdAt.",
+		answer: TransactionList{Data: []Transfer{exampleTransfer}},
+	}
+	getTransactionEndpoint = endpoint{
+		id: "getTransaction", method: http.MethodGet, path: "/api/v1/transactions/{transactionId}", tag: tagTransactions,
+		summary: "Read a transaction in full", description: "With its postings and, if there is one, its reversal.", notModified: true,
+		answer: exampleTransferInFull, codes: []code{code(ledger.TransactionNotFound)},
+	}
+	getStatusEndpoint = endpoint{
+		id: "getTransactionStatus", method: http.MethodGet, path: "/api/v1/transactions/{transactionId}/status", tag: tagTransactions,
+		summary: "Read a transaction's status", description: "A final status never changes and may be cached for good.", notModified: true,
+		answer: TransactionStatus{TransactionID: "order-1001", Status: "COMPLETED"}, codes: []code{code(ledger.TransactionNotFound)},
+	}
+
+	placeHoldEndpoint = endpoint{
+		id: "placeHold", method: http.MethodPost, path: "/api/v1/holds", tag: tagHolds, writes: true,
+		summary: "Reserve money", status: http.StatusCreated,
+		description: "A refused hold leaves nothing behind: its id can be tried again.",
+		request:     reflect.TypeFor[HoldRequest](),
+		requestExample: map[string]any{
+			"holdId": "booking-77", "sourceAccountId": "alice", "destinationAccountId": "bob", "amount": "50.00", "expiresAt": "2026-02-07T09:30:00Z",
+		},
+		answer: exampleHold,
+		codes: []code{
+			code(ledger.AccountNotFound), code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.DuplicateHold),
+			code(ledger.InsufficientFunds), code(ledger.CurrencyMismatch), code(ledger.SameAccount), code(ledger.BalanceLimitExceeded),
+		},
+	}
+	getHoldEndpoint = endpoint{
+		id: "getHold", method: http.MethodGet, path: "/api/v1/holds/{holdId}", tag: tagHolds,
+		summary: "Read a hold", description: "As it is now.",
+		answer: exampleHold, codes: []code{code(ledger.HoldNotFound)},
+	}
+	captureHoldEndpoint = endpoint{
+		id: "captureHold", method: http.MethodPost, path: "/api/v1/holds/{holdId}/capture", tag: tagHolds, writes: true,
+		summary: "Take reserved money", status: http.StatusCreated,
+		description: "Moves the amount, or all of it, to the hold's destination and releases the rest.",
+		request:     reflect.TypeFor[CaptureRequest](), bodyIsOptional: true,
+		requestExample: map[string]any{"transactionId": "booking-77-pay", "amount": "42.00"},
+		answer: Transfer{
+			TransactionID: "booking-77-pay", Kind: "CAPTURE", Status: "COMPLETED", SourceAccountID: "alice", DestinationAccountID: "bob",
+			Amount: "42.00", Currency: "USD", HoldID: "booking-77", CreatedAt: exampleTime, CompletedAt: &exampleTime,
+		},
+		codes: []code{
+			code(ledger.HoldNotFound), code(ledger.HoldNotPending), code(ledger.HoldExpired), code(ledger.AmountExceedsHold),
+			code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.DuplicateTransaction), code(ledger.BalanceLimitExceeded),
+		},
+	}
+	voidHoldEndpoint = endpoint{
+		id: "voidHold", method: http.MethodPost, path: "/api/v1/holds/{holdId}/void", tag: tagHolds, writes: true,
+		summary: "Release reserved money", description: "Voiding it again changes nothing. Takes no body.",
+		answer: func() Hold {
+			h := exampleHold
+			h.Status = "VOIDED"
+			return h
+		}(),
+		codes: []code{code(ledger.HoldNotFound), code(ledger.HoldNotPending), code(ledger.HoldExpired)},
+	}
+)

@@ -1,0 +1,218 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"florin/internal/ledger"
+)
+
+const (
+	tagAccounts     = "Accounts"
+	tagTransfers    = "Transfers"
+	tagTransactions = "Transactions"
+	tagHolds        = "Holds"
+	tagHealth       = "Health"
+	securityScheme  = "apiKey"
+)
+
+// endpoint is one operation as it is served and documented.
+type endpoint struct {
+	id, method, path, tag string
+	summary, description  string
+	isPublic              bool // needs no API key
+	writes                bool // goes through the executor
+	status                int  // of success; 200 when 0
+
+	request        reflect.Type // of the body; nil for none
+	bodyIsOptional bool
+	bodyMax        int64 // bodyMax when 0
+	requestExample any
+	answer         any // an example of it
+	notModified    bool
+	codes          []code // that are its own; those that all share are added
+
+	middlewares huma.Middlewares
+}
+
+// with puts middlewares before the endpoint's handler.
+func (e endpoint) with(middlewares ...func(huma.Context, func(huma.Context))) endpoint {
+	e.middlewares = middlewares
+	return e
+}
+
+// allCodes are the codes that the endpoint can answer, in the table's order.
+func (e endpoint) allCodes() []code {
+	can := map[code]bool{}
+	add := func(codes ...code) {
+		for _, c := range codes {
+			can[c] = true
+		}
+	}
+	add(e.codes...)
+	add(codeInternalError)
+	if !e.isPublic {
+		add(codeInvalidRequest, codeUnauthenticated, codeDatabaseUnavailable, codeTimeout)
+	}
+	if e.writes {
+		add(codeOverloaded, codeShuttingDown, codeConflictRetry, codeOutcomeUnknown)
+	}
+	if e.request != nil {
+		add(codeBodyTooLarge, codeUnsupportedMedia, codeBodyTimeout)
+	}
+	var codes []code
+	for _, kind := range errorKinds {
+		if can[kind.code] {
+			codes = append(codes, kind.code)
+		}
+	}
+	return codes
+}
+
+// operation is the endpoint for huma.
+func (e endpoint) operation(schemas huma.Registry) huma.Operation {
+	op := huma.Operation{
+		OperationID: e.id, Method: e.method, Path: e.path, Tags: []string{e.tag},
+		Summary: e.summary, Description: e.description, DefaultStatus: e.status,
+		Middlewares: e.middlewares, RejectUnknownQueryParameters: true,
+		Responses: e.errorResponses(schemas),
+	}
+	if op.DefaultStatus == 0 {
+		op.DefaultStatus = http.StatusOK
+	}
+	op.Responses[strconv.Itoa(op.DefaultStatus)] = &huma.Response{
+		Description: http.StatusText(op.DefaultStatus),
+		Content:     map[string]*huma.MediaType{"application/json": {Example: e.answer}},
+	}
+	if e.notModified {
+		op.Responses[strconv.Itoa(http.StatusNotModified)] = &huma.Response{Description: "The answer of that ETag still holds."}
+	}
+	if !e.isPublic {
+		op.Security = []map[string][]string{{securityScheme: {}}}
+	}
+	if e.request != nil {
+		op.MaxBodyBytes = e.bodyMax
+		if op.MaxBodyBytes == 0 {
+			op.MaxBodyBytes = bodyMax
+		}
+		op.Metadata = map[string]any{requestBodyKey: &huma.RequestBody{
+			Required: !e.bodyIsOptional,
+			Content: map[string]*huma.MediaType{"application/json": {
+				Schema: schemas.Schema(e.request, true, ""), Example: e.requestExample,
+			}},
+		}}
+	}
+	return op
+}
+
+const requestBodyKey = "requestBody"
+
+// documentBody adds the body to an operation when huma has seen it: it would
+// read, decode and check a body that it knows of by itself, and jsonBody does.
+func documentBody(_ *huma.OpenAPI, op *huma.Operation) {
+	op.RequestBody, _ = op.Metadata[requestBodyKey].(*huma.RequestBody)
+}
+
+// errorResponses documents each status with its codes and an example of each.
+func (e endpoint) errorResponses(schemas huma.Registry) map[string]*huma.Response {
+	responses := map[string]*huma.Response{}
+	for _, c := range e.allCodes() {
+		kind := errorKindOf[c]
+		status := strconv.Itoa(kind.status)
+		response := responses[status]
+		if response == nil {
+			response = &huma.Response{
+				Description: http.StatusText(kind.status) + ":",
+				Content: map[string]*huma.MediaType{problemJSON: {
+					Schema: schemas.Schema(reflect.TypeFor[Problem](), true, ""), Examples: map[string]*huma.Example{},
+				}},
+				Headers: map[string]*huma.Param{},
+			}
+			responses[status] = response
+		}
+		response.Description += " `" + string(c) + "`"
+		response.Content[problemJSON].Examples[string(c)] = &huma.Example{Summary: kind.title, Value: exampleProblem(c)}
+		for name := range (&Problem{Status: kind.status}).GetHeaders() {
+			response.Headers[http.CanonicalHeaderKey(name)] = &huma.Param{Schema: &huma.Schema{Type: huma.TypeString}}
+		}
+	}
+	return responses
+}
+
+func exampleProblem(c code) *Problem {
+	const requestID = "req_k3q7m2x5w4z6n2p7r5t3v6y4a2"
+	problem := c.problem("%s", errorKindOf[c].help)
+	problem.Instance, problem.RequestID = "/requests/"+requestID, requestID
+	switch c {
+	case codeInvalidRequest:
+		problem.Detail = "amount: must be above zero"
+		problem.Errors = []FieldProblem{{Field: "amount", Problem: "must be above zero"}}
+	case code(ledger.InsufficientFunds):
+		problem.Detail = "account alice has 5.00 available, less than 30.25"
+		problem.TransactionID, problem.TransactionStatus = "order-1001", string(ledger.Failed)
+	}
+	return problem
+}
+
+func humaConfig(version string) huma.Config {
+	if version == "" {
+		version = "dev"
+	}
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI:        "3.1.0",
+			OnAddOperation: []huma.AddOpFunc{documentBody},
+			Info: &huma.Info{
+				Title: "Florin", Version: version,
+				Description: description + errorTable(),
+			},
+			Servers: []*huma.Server{{URL: "/"}},
+			Tags: []*huma.Tag{
+				{Name: tagAccounts, Description: "Places for money of one currency."},
+				{Name: tagTransfers, Description: "Money moves: at once, many together, or later."},
+				{Name: tagTransactions, Description: "What became of it."},
+				{Name: tagHolds, Description: "Money reserved for somebody, captured or released later."},
+				{Name: tagHealth, Description: "For load balancers; without an API key."},
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{securityScheme: {
+					Type: "http", Scheme: "bearer", Description: "An API key, as `Authorization: Bearer KEY`.",
+				}},
+			},
+		},
+		Formats:       huma.DefaultFormats,
+		DefaultFormat: "application/json",
+	}
+}
+
+const description = `A double-entry payments ledger.
+
+**Amounts** are strings with exactly the currency's decimals in answers, and strings or JSON numbers in requests. They are read exactly: ` + "`0.1`" + ` stays 0.1, exponents are refused.
+
+**Repeating a request is safe.** A transaction's id is yours and is its idempotency key: the same request under the same id gives the first outcome, success or failure; another request under that id is refused with ` + "`duplicate_transaction`" + `. Where the server may make the id, send the header Idempotency-Key.
+
+**A refused transfer is recorded** as FAILED with the reason, and its problem carries transactionId and transactionStatus.
+
+**Requests are read strictly**: unknown fields, fields given twice, wrong types and unknown parameters are refused with the name of the field, and nothing is stored. null is the same as absent.
+
+**Every answer** carries X-Request-Id (yours, if you send one of up to 64 characters of A-Z a-z 0-9 . _ -); it stands in the server's log and in every problem.
+
+**Lists** come in pages: pass nextCursor as cursor to get the next one. Rows that are added meanwhile are neither skipped nor shown twice.
+
+`
+
+// errorTable is the table of errors in Markdown.
+func errorTable() string {
+	var b strings.Builder
+	b.WriteString("## Errors\n\nEvery error is `application/problem+json` (RFC 9457) with a stable `code`.\n\n| Code | Status | Meaning | What to do |\n|---|---|---|---|\n")
+	for _, kind := range errorKinds {
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s |\n", kind.code, kind.status, kind.title, kind.help)
+	}
+	return b.String()
+}

@@ -1,0 +1,265 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"florin/internal/ledger"
+	"florin/internal/platform/database"
+)
+
+// The codes that are the API's own; the rest are the ledger's.
+const (
+	codeInvalidRequest      code = "invalid_request"
+	codeUnauthenticated     code = "unauthenticated"
+	codeNotFound            code = "not_found"
+	codeMethodNotAllowed    code = "method_not_allowed"
+	codeBodyTooLarge        code = "body_too_large"
+	codeUnsupportedMedia    code = "unsupported_media_type"
+	codeBodyTimeout         code = "body_timeout"
+	codeOverloaded          code = "overloaded"
+	codeShuttingDown        code = "shutting_down"
+	codeConflictRetry       code = "conflict_retry"
+	codeDatabaseUnavailable code = "database_unavailable"
+	codeOutcomeUnknown      code = "outcome_unknown"
+	codeTimeout             code = "timeout"
+	codeNotReady            code = "not_ready"
+	codeInternalError       code = "internal_error"
+)
+
+type code ledger.Code
+
+// errorKind is what a code means, for machines and for people.
+type errorKind struct {
+	code   code
+	status int
+	title  string
+	help   string // what the caller can do
+}
+
+// errorKinds is the one table of errors: answers, OpenAPI and the page of errors
+// come from it.
+var errorKinds = []errorKind{
+	{codeInvalidRequest, http.StatusBadRequest, "The request makes no sense", "Correct the fields named in errors. Nothing was stored."},
+	{codeUnauthenticated, http.StatusUnauthorized, "No valid API key", "Send a valid key as Authorization: Bearer KEY."},
+	{codeNotFound, http.StatusNotFound, "There is no such path", "See the list of operations."},
+	{code(ledger.AccountNotFound), http.StatusNotFound, "There is no such account", "Open the account first. A transfer that names it is recorded as FAILED."},
+	{code(ledger.TransactionNotFound), http.StatusNotFound, "There is no such transaction", "Check the id."},
+	{code(ledger.HoldNotFound), http.StatusNotFound, "There is no such hold", "Check the id."},
+	{codeMethodNotAllowed, http.StatusMethodNotAllowed, "The path has no such method", "The header Allow names the methods."},
+	{codeBodyTimeout, http.StatusRequestTimeout, "The body did not arrive in time", "Send it again."},
+	{code(ledger.AccountExists), http.StatusConflict, "The account id is taken", "Choose another id. Ids of closed accounts are never given out again."},
+	{code(ledger.AccountFrozen), http.StatusConflict, "The account is frozen", "It neither pays nor receives until it is unfrozen."},
+	{code(ledger.AccountClosed), http.StatusConflict, "The account is closed", "It stays readable and takes no changes any more."},
+	{code(ledger.AccountNotEmpty), http.StatusConflict, "The account is not empty", "Move the balance away and capture or void its holds first."},
+	{code(ledger.DuplicateTransaction), http.StatusConflict, "The transaction id was used for another request", "Choose another id, or send exactly the first request to get its outcome."},
+	{code(ledger.DuplicateHold), http.StatusConflict, "The hold id was used for another request", "Choose another id, or send exactly the first request to get the hold."},
+	{code(ledger.TransactionNotCompleted), http.StatusConflict, "The transaction is not completed", "Only a COMPLETED transaction can be reversed."},
+	{code(ledger.AlreadyReversed), http.StatusConflict, "The transaction was reversed before", "A transaction is reversed once."},
+	{code(ledger.HoldNotPending), http.StatusConflict, "The hold was captured or voided before", "Read the hold to see which."},
+	{code(ledger.HoldExpired), http.StatusConflict, "The hold has expired", "Place a new hold."},
+	{code(ledger.BatchAborted), http.StatusConflict, "Another transfer of the atomic batch failed", "See brokenBy in the answer to the batch. Send the batch again with new ids."},
+	{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large", "The detail names the limit."},
+	{codeUnsupportedMedia, http.StatusUnsupportedMediaType, "The body is not JSON", "Send application/json without a content encoding."},
+	{code(ledger.InsufficientFunds), http.StatusUnprocessableEntity, "Insufficient funds", "The source has less available than the amount."},
+	{code(ledger.BalanceLimitExceeded), http.StatusUnprocessableEntity, "A balance would become too large", "Balances have at most 15 digits before the point."},
+	{code(ledger.CurrencyMismatch), http.StatusUnprocessableEntity, "The currencies do not agree", "Both accounts and the request must be in one currency."},
+	{code(ledger.SameAccount), http.StatusUnprocessableEntity, "Source and destination are one account", "Name two accounts."},
+	{code(ledger.InvalidAmount), http.StatusUnprocessableEntity, "The amount does not fit the account's currency", "Use no more decimals than the currency has."},
+	{code(ledger.OverdraftInUse), http.StatusUnprocessableEntity, "The overdraft limit is in use", "Set the limit no lower than what is used of it."},
+	{code(ledger.AmountExceedsHold), http.StatusUnprocessableEntity, "The amount is larger than the hold", "Capture at most what is held."},
+	{codeInternalError, http.StatusInternalServerError, "Something went wrong on our side", "Tell the operator the requestId. A request with an id can be sent again."},
+	{codeOverloaded, http.StatusServiceUnavailable, "Too much is waiting", "Nothing was taken. Send the same request again after Retry-After seconds."},
+	{codeShuttingDown, http.StatusServiceUnavailable, "This server is shutting down", "Nothing was taken. Send the same request again after Retry-After seconds."},
+	{codeConflictRetry, http.StatusServiceUnavailable, "Other requests came in the way", "Nothing was applied. Send the same request again after Retry-After seconds."},
+	{codeDatabaseUnavailable, http.StatusServiceUnavailable, "The database is unavailable", "Send the same request again after Retry-After seconds."},
+	{codeOutcomeUnknown, http.StatusServiceUnavailable, "The outcome is unknown", "It is done in full or not at all. Send the same request with the same id again to learn which."},
+	{codeTimeout, http.StatusServiceUnavailable, "It took too long", "A change may still be done. Send the same request with the same id again to learn its outcome."},
+	{codeNotReady, http.StatusServiceUnavailable, "The server is not ready", "The database does not answer or is not migrated yet."},
+}
+
+var errorKindOf = func() map[code]errorKind {
+	kinds := make(map[code]errorKind, len(errorKinds))
+	for _, k := range errorKinds {
+		kinds[k.code] = k
+	}
+	return kinds
+}()
+
+// Problem is the body of every error (RFC 9457).
+type Problem struct {
+	Type              string         `json:"type" format:"uri-reference" doc:"Where the error is explained." example:"/docs/errors#insufficient_funds"`
+	Title             string         `json:"title" doc:"What the code means." example:"Insufficient funds"`
+	Status            int            `json:"status" doc:"HTTP status." example:"422"`
+	Detail            string         `json:"detail" doc:"What happened this time." example:"account alice has 5.00 available, less than 30.25"`
+	Instance          string         `json:"instance" format:"uri-reference" doc:"This request." example:"/requests/req_7f3kq2m5x"`
+	Code              string         `json:"code" doc:"Stable name of the error: switch on this." example:"insufficient_funds"`
+	RequestID         string         `json:"requestId" doc:"Stands in the server's log too." example:"req_7f3kq2m5x"`
+	TransactionID     string         `json:"transactionId,omitempty" doc:"The transaction that was recorded as FAILED."`
+	TransactionStatus string         `json:"transactionStatus,omitempty" doc:"Its status."`
+	Errors            []FieldProblem `json:"errors,omitempty" nullable:"false" doc:"The fields that made no sense."`
+
+	cause error
+}
+
+// FieldProblem is one field of a request that makes no sense.
+type FieldProblem struct {
+	Field   string `json:"field" doc:"Name of the field, header or parameter; in a batch transfers[3].amount. The body as a whole is called body." example:"amount"`
+	Problem string `json:"problem" doc:"What is wrong, and the limit." example:"must be above zero"`
+}
+
+// Error makes a Problem an error.
+func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+
+// GetStatus is the HTTP status.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders are the headers that belong to the answer.
+func (p *Problem) GetHeaders() http.Header {
+	switch p.Status {
+	case http.StatusUnauthorized:
+		return http.Header{"Www-Authenticate": {"Bearer"}}
+	case http.StatusServiceUnavailable:
+		return http.Header{"Retry-After": {"1"}}
+	}
+	return nil
+}
+
+// ContentType is application/problem+json, whatever was asked for.
+func (*Problem) ContentType(string) string { return problemJSON }
+
+const problemJSON = "application/problem+json"
+
+// problem is an error of the API's own.
+func (c code) problem(format string, args ...any) *Problem {
+	kind := errorKindOf[c]
+	return &Problem{
+		Type: "/docs/errors#" + string(c), Title: kind.title, Status: kind.status,
+		Detail: fmt.Sprintf(format, args...), Code: string(c),
+	}
+}
+
+// caused keeps the error for the log.
+func (p *Problem) caused(by error) *Problem {
+	p.cause = by
+	return p
+}
+
+// of names the request that the problem answers, and hands the cause to its log line.
+func (p *Problem) of(ctx context.Context) *Problem {
+	if r := requestFrom(ctx); r != nil {
+		p.Instance, p.RequestID = "/requests/"+r.id, r.id
+		if p.Status >= http.StatusInternalServerError {
+			r.err = p.cause
+		}
+	}
+	return p
+}
+
+// recordedFailure is a rule's refusal that was recorded as a FAILED transfer.
+type recordedFailure struct {
+	error
+	transfer ledger.Transfer
+}
+
+func (f recordedFailure) Unwrap() error { return f.error }
+
+// problemFor is the mapper: it turns any error into its answer. What it does not
+// know is internal_error, and none of it is told.
+func problemFor(ctx context.Context, err error) *Problem {
+	var (
+		problem *Problem
+		refused *ledger.Failure
+		input   *ledger.InvalidInput
+	)
+	switch {
+	case errors.As(err, &problem):
+	case errors.As(err, &refused):
+		problem = refusal(err, refused)
+	case errors.As(err, &input):
+		problem = invalidRequest(input.Fields)
+	case errors.Is(err, ErrUnauthenticated):
+		problem = codeUnauthenticated.problem("the API key is not valid")
+	case errors.Is(err, ledger.ErrOverloaded):
+		problem = codeOverloaded.problem("too many transfers are waiting")
+	case errors.Is(err, ledger.ErrShuttingDown):
+		problem = codeShuttingDown.problem("this server takes nothing more")
+	case errors.Is(err, database.ErrCommitUnknown):
+		problem = codeOutcomeUnknown.problem("the connection to the database was lost during the commit: send the same request with the same id again")
+	case errors.Is(err, database.ErrConflict):
+		problem = codeConflictRetry.problem("conflicts with other requests used up all tries")
+	case errors.Is(err, database.ErrUnavailable):
+		problem = codeDatabaseUnavailable.problem("the database does not answer")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		problem = codeTimeout.problem("not finished in time")
+	case database.Unavailable(err):
+		problem = codeDatabaseUnavailable.problem("the database does not answer")
+	default:
+		problem = codeInternalError.problem("the log says why, under this requestId")
+	}
+	return problem.caused(err).of(ctx)
+}
+
+func refusal(err error, refused *ledger.Failure) *Problem {
+	problem := code(refused.Code).problem("%s", refused.Message)
+	if problem.Status == 0 {
+		return codeInternalError.problem("the log says why, under this requestId")
+	}
+	if recorded := (recordedFailure{}); errors.As(err, &recorded) && recorded.transfer.ID != "" {
+		problem.TransactionID, problem.TransactionStatus = recorded.transfer.ID, string(recorded.transfer.Status)
+	}
+	return problem
+}
+
+func invalidRequest(fields []ledger.FieldError) *Problem {
+	problem := codeInvalidRequest.problem("the request makes no sense")
+	for _, f := range fields {
+		problem.Errors = append(problem.Errors, FieldProblem(f))
+	}
+	if len(fields) > 0 {
+		problem.Detail = fields[0].Field + ": " + fields[0].Problem
+	}
+	return problem
+}
+
+// takeOverErrors makes huma's own errors, which are about parameters, problems
+// like all others. huma has one such function for the whole process.
+var takeOverErrors = sync.OnceFunc(func() {
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+		problem := fromHuma(status, message, errs).of(ctx.Context())
+		for name, values := range problem.GetHeaders() {
+			ctx.SetHeader(name, values[0])
+		}
+		return problem
+	}
+})
+
+func fromHuma(status int, message string, errs []error) *Problem {
+	var fields []ledger.FieldError
+	for _, err := range errs {
+		var problem *Problem
+		if errors.As(err, &problem) && problem.Code != string(codeInvalidRequest) {
+			return problem
+		}
+		if problem != nil {
+			for _, f := range problem.Errors {
+				fields = append(fields, ledger.FieldError(f))
+			}
+			continue
+		}
+		if detail := (*huma.ErrorDetail)(nil); errors.As(err, &detail) {
+			_, name, _ := strings.Cut(detail.Location, ".")
+			fields = append(fields, ledger.FieldError{Field: name, Problem: detail.Message})
+		}
+	}
+	if status >= http.StatusInternalServerError {
+		return codeInternalError.problem("the log says why, under this requestId").caused(fmt.Errorf("%s: %w", message, errors.Join(errs...)))
+	}
+	return invalidRequest(fields)
+}

@@ -55,7 +55,7 @@ func TestBadInputIsRefusedByNameAndNothingIsStored(t *testing.T) {
 			{transfers, `null`, "body"},
 			{transfers, pay(`,"amount":1`) + `x`, "body"},
 			{transfers, pay(`,"amount":1`) + pay(`,"amount":1`), "body"},
-			{transfers, pay(`,"amount":1,`), "body"},
+			{transfers, pay(`,"amount":1,`), "amount"},
 			{transfers, "\xff" + pay(`,"amount":1`), "body"},
 			{transfers, pay(`,"amount":NaN`), "amount"},
 			{transfers, pay(`,"amount":Infinity`), "amount"},

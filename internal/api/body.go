@@ -1,13 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -31,45 +31,36 @@ type jsonBody[T object[T]] struct {
 
 // Resolve is called by huma before the handler; what it returns is answered.
 func (b *jsonBody[T]) Resolve(ctx huma.Context) []error {
-	text, problem := readBody(ctx)
+	body, problem := readBody(ctx)
 	if problem != nil {
 		return []error{problem}
 	}
-	if text == "" && !ctx.Operation().RequestBody.Required {
+	if len(body) == 0 && !ctx.Operation().RequestBody.Required {
 		return nil
 	}
-	if problems := decode(text, &b.Value); len(problems) > 0 {
+	if problems := decode(body, &b.Value); len(problems) > 0 {
 		return []error{invalidRequest(problems)}
 	}
 	return nil
 }
 
-var copyBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
-
-// readBody returns the body as one string, which the decoded fields are parts of.
-func readBody(ctx huma.Context) (string, *Problem) {
+func readBody(ctx huma.Context) ([]byte, *Problem) {
 	limit := ctx.Operation().MaxBodyBytes
-	var text strings.Builder
+	var body bytes.Buffer
 	if length := humagin.Unwrap(ctx).Request.ContentLength; length > 0 {
 		if length > limit {
-			return "", bodyTooLarge(limit)
+			return nil, bodyTooLarge(limit)
 		}
-		text.Grow(int(min(length, bodyRoom)))
+		body.Grow(int(min(length, bodyRoom)) + bytes.MinRead)
 	}
-	buffer := copyBuffers.Get().(*[16 << 10]byte)
-	defer copyBuffers.Put(buffer)
-	body := http.MaxBytesReader(nil, io.NopCloser(ctx.BodyReader()), limit)
-	if _, err := io.CopyBuffer(&text, onlyReader{body}, buffer[:]); err != nil {
-		return "", unreadable(err, limit)
+	if _, err := body.ReadFrom(http.MaxBytesReader(nil, io.NopCloser(ctx.BodyReader()), limit)); err != nil {
+		return nil, unreadable(err, limit)
 	}
-	if text.Len() == 0 {
-		return "", nil
+	if body.Len() == 0 {
+		return nil, nil
 	}
-	return text.String(), checkMediaType(ctx.Header("Content-Type"), ctx.Header("Content-Encoding"))
+	return body.Bytes(), checkMediaType(ctx.Header("Content-Type"), ctx.Header("Content-Encoding"))
 }
-
-// onlyReader hides everything else a reader can do, so that the buffer is used.
-type onlyReader struct{ io.Reader }
 
 func bodyTooLarge(limit int64) *Problem {
 	return codeBodyTooLarge.problem("the body must have at most %d bytes", limit)

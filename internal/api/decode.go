@@ -1,10 +1,15 @@
 package api
 
 import (
+	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
-	"strconv"
+	"io"
+	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"florin/internal/ledger"
 	"florin/internal/money"
@@ -28,36 +33,36 @@ type member[T any] struct {
 }
 
 // decode reads a JSON object strictly: every member known, none twice, names in
-// their exact case, nothing after the end. It returns every problem found, each
-// with the name of its field. The strings that it sets share text's memory.
-func decode[T object[T]](text string, into *T) []ledger.FieldError {
-	d := decoder{text: text}
-	switch {
-	case text == "":
+// their exact case, nothing after the end. It returns the problems found, each
+// with the name of its field. body may not be changed while it runs.
+func decode[T object[T]](body []byte, into *T) []ledger.FieldError {
+	d := decoder{json: tokensOf(body)}
+	if len(body) == 0 {
 		d.problem("is required")
-	case !utf8.ValidString(text):
-		d.problem("must be UTF-8")
-	default:
-		decodeObject(&d, into)
-		if d.peek(); !d.broken && !d.isFull() && d.at < len(text) {
-			d.broken = true
-			d.problem("has something after its end")
-		}
+		return d.problems
 	}
-	for i := range d.problems {
-		if d.problems[i].Field == "" {
-			d.problems[i].Field = "body"
+	decodeObject(&d, into)
+	if !d.isFull() {
+		if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
+			d.problem("has something after its end")
 		}
 	}
 	return d.problems
 }
 
-// decoder is a place in a JSON text. It exists because encoding/json neither
-// names the place of a problem nor refuses repeated members, and because a batch
-// of thousands is read several times faster without reflection.
+// tokensOf reads body itself, not a copy. Members given twice are seen to here:
+// jsontext would stop at them, and remember each name of any metadata.
+func tokensOf(body []byte) *jsontext.Decoder {
+	return jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
+}
+
+// decoder collects the problems of a JSON text. It exists because json.Unmarshal
+// stops at the first one.
+//
+// Nothing but objects and lists of a request is opened by tokens, all else is
+// read as one value: so the decoder's stack names the field at hand.
 type decoder struct {
-	text     string
-	at       int
+	json     *jsontext.Decoder
 	problems []ledger.FieldError
 	broken   bool // what follows can't be understood
 }
@@ -65,80 +70,108 @@ type decoder struct {
 // isFull says that nothing more is worth reading.
 func (d *decoder) isFull() bool { return d.broken || len(d.problems) >= problemsMax }
 
-// problem is about the value at hand; the containers around it add its name.
+// problem is about the value that was read last.
 func (d *decoder) problem(format string, args ...any) {
-	d.problems = append(d.problems, ledger.FieldError{Problem: fmt.Sprintf(format, args...)})
+	d.problemAt(d.json.StackPointer(), format, args...)
 }
 
-// within puts a container's part before the names of the problems from first on.
-func (d *decoder) within(first int, part string) {
-	for i := first; i < len(d.problems); i++ {
-		switch field := d.problems[i].Field; {
-		case field == "":
-			d.problems[i].Field = part
-		case field[0] == '[':
-			d.problems[i].Field = part + field
-		default:
-			d.problems[i].Field = part + "." + field
+func (d *decoder) problemAt(at jsontext.Pointer, format string, args ...any) {
+	if !d.isFull() {
+		d.problems = append(d.problems, ledger.FieldError{Field: fieldOf(at), Problem: fmt.Sprintf(format, args...)})
+	}
+}
+
+// fieldOf writes /transfers/3/amount as transfers[3].amount: lists are members,
+// so every second part is an index.
+func fieldOf(at jsontext.Pointer) string {
+	var field strings.Builder
+	isIndex := false
+	for part := range at.Tokens() {
+		if isIndex {
+			fmt.Fprintf(&field, "[%s]", part)
+		} else {
+			fmt.Fprintf(&field, ".%.64s", part) // a stranger's name may be long
 		}
+		isIndex = !isIndex
 	}
+	return cmp.Or(strings.TrimPrefix(field.String(), "."), "body")
 }
 
-// wrongType is the problem of the value at hand, which is passed over.
-func (d *decoder) wrongType(want string) {
-	if d.skip(0) {
-		d.problem("must be %s", want)
+// syntax ends the reading.
+func (d *decoder) syntax(err error) {
+	if bad := (*jsontext.SyntacticError)(nil); errors.As(err, &bad) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		d.problem("is not valid JSON: %v (byte %d)", bad.Err, bad.ByteOffset+1)
+	} else {
+		d.problem("is not valid JSON: it ends too early")
 	}
+	d.broken = true
+}
+
+func (d *decoder) token() jsontext.Token {
+	token, err := d.json.ReadToken()
+	if err != nil {
+		d.syntax(err)
+	}
+	return token
+}
+
+// value is the next value as it is written, until the next one is read.
+func (d *decoder) value() jsontext.Value {
+	value, err := d.json.ReadValue()
+	if err != nil {
+		d.syntax(err)
+	}
+	return value
+}
+
+// is says whether the next value is of a kind. Any other is passed over.
+func (d *decoder) is(kind jsontext.Kind, want string) bool {
+	if d.json.PeekKind() == kind {
+		return true
+	}
+	d.value()
+	d.problem("must be %s", want)
+	return false
 }
 
 func decodeObject[T object[T]](d *decoder, into *T) {
-	if d.peek() != '{' {
-		d.wrongType("a JSON object")
+	if !d.is('{', "a JSON object") {
 		return
 	}
+	d.token()
 	members := (*into).members()
 	var seen, set uint64
-	ok := d.each('}', func(key string) {
-		first, i := len(d.problems), indexOf(members, key)
+	for !d.isFull() {
+		name := d.token()
+		if name.Kind() != '"' { // the end, or no JSON
+			break
+		}
+		i := indexOf(members, name)
 		switch {
 		case i < 0:
-			if d.skip(0) {
-				d.problem("is not a field of this request")
-			}
+			d.value()
+			d.problem("is not a field of this request")
 		case seen&(1<<i) != 0:
-			if d.skip(0) {
-				d.problem("is given twice")
-			}
+			d.value()
+			d.problem("is given twice")
+		case d.json.PeekKind() == 'n': // null is the same as absent
+			d.value()
+			seen |= 1 << i
 		default:
 			seen |= 1 << i
-			if d.peek() == 'n' { // null is the same as absent
-				d.literal("null")
-			} else {
-				set |= 1 << i
-				members[i].read(d, into)
-			}
+			set |= 1 << i
+			members[i].read(d, into)
 		}
-		// Here and not in each, so that the problem bears the member's name.
-		if c := d.peek(); c != ',' && c != '}' {
-			d.syntax()
-		}
-		if len(d.problems) > first {
-			d.within(first, clip(key))
-		}
-	})
-	if !ok {
-		return
 	}
 	for i, m := range members {
 		if m.required && set&(1<<i) == 0 {
-			first := len(d.problems)
-			d.problem("is required")
-			d.within(first, m.name)
+			d.problemAt(d.json.StackPointer().AppendToken(m.name), "is required")
 		}
 	}
 }
 
-func indexOf[T any](members []member[T], name string) int {
+func indexOf[T any](members []member[T], token jsontext.Token) int {
+	name := token.String()
 	for i := range members {
 		if members[i].name == name {
 			return i
@@ -147,79 +180,45 @@ func indexOf[T any](members []member[T], name string) int {
 	return -1
 }
 
-// clip keeps a stranger's key readable.
-func clip(key string) string {
-	const most = 64
-	if len(key) <= most {
-		return key
-	}
-	return key[:most] + "..."
-}
-
 // decodeList reads an array of at most most objects.
 func decodeList[T object[T]](d *decoder, into *[]T, most int) {
-	if d.peek() != '[' {
-		d.wrongType("an array")
+	if !d.is('[', "an array") {
 		return
 	}
-	d.each(']', func(string) {
+	d.token()
+	for !d.isFull() && d.json.PeekKind() != ']' {
 		n := len(*into)
 		if n == most {
-			d.problem("must have at most %d items", most)
+			d.problemAt(d.json.StackPointer().Parent(), "must have at most %d items", most)
 			d.broken = true // what follows may be without end
 			return
 		}
-		if n == cap(*into) {
-			grown := make([]T, n, min(most, max(16, 2*n)))
-			copy(grown, *into)
-			*into = grown
-		}
-		*into = (*into)[:n+1]
-		first := len(d.problems)
+		*into = append(*into, *new(T))
 		decodeObject(d, &(*into)[n])
-		if c := d.peek(); c != ',' && c != ']' {
-			d.syntax()
-		}
-		if len(d.problems) > first {
-			d.within(first, "["+strconv.Itoa(n)+"]")
-		}
-	})
+	}
+	if !d.isFull() {
+		d.token()
+	}
 }
 
 func (d *decoder) readText(into *string) {
-	if d.peek() != '"' {
-		d.wrongType("a string")
-		return
+	if d.is('"', "a string") {
+		*into = d.token().String()
 	}
-	*into, _ = d.quoted()
 }
 
 func (d *decoder) readFlag(into *bool) {
-	switch d.peek() {
-	case 't':
-		*into = d.literal("true")
-	case 'f':
-		d.literal("false")
-	default:
-		d.wrongType("true or false")
+	if d.json.PeekKind() == 'f' || d.is('t', "true or false") {
+		*into = d.token().Kind() == 't'
 	}
 }
 
+// readAmount takes the very characters of the number or string.
 func (d *decoder) readAmount(into *Amount) {
-	var text string
-	var ok bool
-	switch c := d.peek(); {
-	case c == '"':
-		text, ok = d.quoted()
-	case c == '-' || isDigit(c):
-		text, ok = d.number()
-	default:
-		d.wrongType("an amount, as a string or a number")
-	}
-	if !ok {
+	if d.json.PeekKind() != '0' && !d.is('"', "an amount, as a string or a number") {
 		return
 	}
-	value, err := money.Parse(text)
+	value, err := money.Parse(d.token().String())
 	if err != nil {
 		d.problem("%v", err)
 		return
@@ -229,15 +228,10 @@ func (d *decoder) readAmount(into *Amount) {
 
 // readTime takes RFC 3339 and years that it can write again.
 func (d *decoder) readTime(into **time.Time) {
-	if d.peek() != '"' {
-		d.wrongType("a time as in RFC 3339, such as 2026-01-31T09:30:00Z")
+	if !d.is('"', "a time as in RFC 3339, such as 2026-01-31T09:30:00Z") {
 		return
 	}
-	text, ok := d.quoted()
-	if !ok {
-		return
-	}
-	at, err := time.Parse(time.RFC3339, text)
+	at, err := time.Parse(time.RFC3339, d.token().String())
 	if at = at.UTC(); err != nil || at.Year() < 1 || at.Year() > 9999 {
 		d.problem("must be a time as in RFC 3339, such as 2026-01-31T09:30:00Z, of the years 1 to 9999")
 		return
@@ -247,12 +241,23 @@ func (d *decoder) readTime(into **time.Time) {
 
 // readMetadata takes any object as it is written.
 func (d *decoder) readMetadata(into *Metadata) {
-	if d.peek() != '{' {
-		d.wrongType("a JSON object")
+	if !d.is('{', "a JSON object") {
 		return
 	}
-	start := d.at
-	if d.skip(0) {
-		*into = Metadata(d.text[start:d.at])
+	value := d.value()
+	if isDeep(value) {
+		d.problem("is nested deeper than %d levels", depthMax)
+		return
 	}
+	*into = Metadata(value.Clone())
+}
+
+func isDeep(value jsontext.Value) bool {
+	tokens := tokensOf(value)
+	for tokens.StackDepth() <= depthMax {
+		if _, err := tokens.ReadToken(); err != nil {
+			return false // the end
+		}
+	}
+	return true
 }

@@ -19,20 +19,26 @@ type Health struct {
 }
 
 func (a *api) routeHealth() {
-	route(a, endpoint{
+	health := endpoint{
 		id: "getHealth", method: http.MethodGet, path: "/healthz", tag: tagHealth, isPublic: true,
 		summary:     "Is the process alive?",
-		description: "Always 200 while the process answers at all.",
+		description: "Always 200 while the process answers at all. HEAD answers the same.",
 		answer:      Health{Status: "ok"},
-	}, func(context.Context, *struct{}) (*healthOutput, error) {
-		return &healthOutput{Health{"ok"}}, nil
-	})
-	route(a, endpoint{
+	}
+	ready := endpoint{
 		id: "getReadiness", method: http.MethodGet, path: "/readyz", tag: tagHealth, isPublic: true,
 		summary:     "Can it take requests?",
-		description: "200 when the database answers and is migrated, otherwise 503.",
+		description: "200 when the database answers and is migrated, otherwise 503. HEAD answers the same.",
 		answer:      Health{Status: "ready"}, codes: []code{codeNotReady},
-	}, a.getReadiness)
+	}
+	route(a, health, a.getHealth)
+	route(a, health.asHead(), a.getHealth)
+	route(a, ready, a.getReadiness)
+	route(a, ready.asHead(), a.getReadiness)
+}
+
+func (*api) getHealth(context.Context, *struct{}) (*healthOutput, error) {
+	return &healthOutput{Health{"ok"}}, nil
 }
 
 func (a *api) getReadiness(ctx context.Context, _ *struct{}) (*healthOutput, error) {

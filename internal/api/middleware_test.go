@@ -65,7 +65,14 @@ func TestProbes(t *testing.T) {
 	s := bare(t, nil)
 	s.get("/healthz", "Authorization", "").want(http.StatusOK).wantFields(object{"status": "ok"})
 	s.get("/readyz", "Authorization", "").want(http.StatusOK).wantFields(object{"status": "ready"})
+	for _, path := range []string{"/healthz", "/readyz"} {
+		get, head := s.get(path, "Authorization", ""), s.call(http.MethodHead, path, nil, "Authorization", "")
+		if head.want(http.StatusOK); head.text != "" || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
+			t.Errorf("HEAD %s: %v %q", path, head.header, head.text)
+		}
+	}
 	s = bare(t, errors.New("password of the database"))
+	s.call(http.MethodHead, "/readyz", nil).want(http.StatusServiceUnavailable)
 	s.get("/healthz").want(http.StatusOK)
 	if refused := s.get("/readyz").wantProblem(http.StatusServiceUnavailable, "not_ready", ""); strings.Contains(refused.text, "password") {
 		t.Errorf("internals are told: %s", refused.text)

@@ -1,11 +1,9 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
 	"reflect"
 	"strconv"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -26,6 +24,7 @@ type endpoint struct {
 	id, method, path, tag string
 	summary, description  string
 	isPublic              bool // needs no API key
+	isHidden              bool // not documented
 	writes                bool // goes through the executor
 	status                int  // of success; 200 when 0
 
@@ -43,6 +42,12 @@ type endpoint struct {
 // with puts middlewares before the endpoint's handler.
 func (e endpoint) with(middlewares ...func(huma.Context, func(huma.Context))) endpoint {
 	e.middlewares = middlewares
+	return e
+}
+
+// asHead answers the endpoint's status and headers alone.
+func (e endpoint) asHead() endpoint {
+	e.method, e.isHidden = http.MethodHead, true
 	return e
 }
 
@@ -79,7 +84,7 @@ func (e endpoint) operation(schemas huma.Registry) huma.Operation {
 	op := huma.Operation{
 		OperationID: e.id, Method: e.method, Path: e.path, Tags: []string{e.tag},
 		Summary: e.summary, Description: e.description, DefaultStatus: e.status,
-		Middlewares: e.middlewares, RejectUnknownQueryParameters: true,
+		Middlewares: e.middlewares, Hidden: e.isHidden, RejectUnknownQueryParameters: true,
 		Responses: e.errorResponses(schemas),
 	}
 	if op.DefaultStatus == 0 {
@@ -169,7 +174,7 @@ func humaConfig(version string) huma.Config {
 			OnAddOperation: []huma.AddOpFunc{documentBody},
 			Info: &huma.Info{
 				Title: "Florin", Version: version,
-				Description: description + errorTable(),
+				Description: description,
 			},
 			Servers: []*huma.Server{{URL: "/"}},
 			Tags: []*huma.Tag{
@@ -191,28 +196,11 @@ func humaConfig(version string) huma.Config {
 	}
 }
 
-const description = `A double-entry payments ledger.
+const description = `A double-entry payments ledger. Every error is an RFC 9457 problem with a stable code: see the [table of errors](/docs/errors).
 
-**Amounts** are strings with exactly the currency's decimals in answers, and strings or JSON numbers in requests. They are read exactly: ` + "`0.1`" + ` stays 0.1, exponents are refused.
-
-**Repeating a request is safe.** A transaction's id is yours and is its idempotency key: the same request under the same id gives the first outcome, success or failure; another request under that id is refused with ` + "`duplicate_transaction`" + `. Where the server may make the id, send the header Idempotency-Key.
-
-**A refused transfer is recorded** as FAILED with the reason, and its problem carries transactionId and transactionStatus.
-
-**Requests are read strictly**: unknown fields, fields given twice, wrong types and unknown parameters are refused with the name of the field, and nothing is stored. null is the same as absent.
-
-**Every answer** carries X-Request-Id (yours, if you send one of up to 64 characters of A-Z a-z 0-9 . _ -); it stands in the server's log and in every problem.
-
-**Lists** come in pages: pass nextCursor as cursor to get the next one. Rows that are added meanwhile are neither skipped nor shown twice.
-
+- **Amounts** are strings with exactly the currency's decimals in answers, strings or numbers in requests. They are read exactly.
+- **Repeating a request is safe.** The same request under the same id gives the first outcome, another one is refused. Where the server makes the id, send Idempotency-Key.
+- **Requests are read strictly**: what is unknown, given twice or of a wrong type is refused by name. null is the same as absent.
+- **Lists** come in pages: pass nextCursor as cursor to get the next one.
+- **Every answer** carries X-Request-Id: yours, if you send one.
 `
-
-// errorTable is the table of errors in Markdown.
-func errorTable() string {
-	var b strings.Builder
-	b.WriteString("## Errors\n\nEvery error is `application/problem+json` (RFC 9457) with a stable `code`.\n\n| Code | Status | Meaning | What to do |\n|---|---|---|---|\n")
-	for _, kind := range errorKinds {
-		fmt.Fprintf(&b, "| `%s` | %d | %s | %s |\n", kind.code, kind.status, kind.title, kind.help)
-	}
-	return b.String()
-}

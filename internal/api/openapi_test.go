@@ -85,11 +85,13 @@ func checkOperation(t *testing.T, name string, op object) {
 
 func TestOpenAPIListsEveryErrorCode(t *testing.T) {
 	s := bare(t, nil)
-	document := s.get("/openapi.json").text
+	answer := s.get("/openapi.json")
+	document := answer.text
+	schema := answer.object()["components"].(map[string]any)["schemas"].(map[string]any)["Problem"].(map[string]any)["properties"].(map[string]any)["code"].(map[string]any)
 	page := s.call(http.MethodGet, "/docs/errors", nil).text
-	codes := regexp.MustCompile(`\| \x60([a-z_]+)\x60 \|`).FindAllStringSubmatch(document, -1)
-	if len(codes) < 30 {
-		t.Fatalf("the table of errors has %d rows", len(codes))
+	codes := regexp.MustCompile(`- \x60([a-z_]+)\x60 \([0-9]{3}\): .+`).FindAllStringSubmatch(schema["description"].(string), -1)
+	if len(codes) < 30 || len(codes) != len(schema["enum"].([]any)) {
+		t.Fatalf("the table of errors has %d rows; the enumeration %v", len(codes), schema["enum"])
 	}
 	for _, match := range codes {
 		code := match[1]

@@ -35,6 +35,19 @@ const (
 
 type code ledger.Code
 
+// Schema is the documented form: the whole table of errors.
+func (code) Schema(huma.Registry) *huma.Schema {
+	schema := &huma.Schema{Type: huma.TypeString}
+	var table strings.Builder
+	table.WriteString("Stable name of the error: switch on this.\n")
+	for _, kind := range errorKinds {
+		schema.Enum = append(schema.Enum, kind.code)
+		fmt.Fprintf(&table, "\n- `%s` (%d): %s. %s", kind.code, kind.status, kind.title, kind.help)
+	}
+	schema.Description = table.String()
+	return schema
+}
+
 // errorKind is what a code means, for machines and for people.
 type errorKind struct {
 	code   code
@@ -99,7 +112,7 @@ type Problem struct {
 	Status            int            `json:"status" doc:"HTTP status." example:"422"`
 	Detail            string         `json:"detail" doc:"What happened this time." example:"account alice has 5.00 available, less than 30.25"`
 	Instance          string         `json:"instance" format:"uri-reference" doc:"This request." example:"/requests/req_7f3kq2m5x"`
-	Code              string         `json:"code" doc:"Stable name of the error: switch on this." example:"insufficient_funds"`
+	Code              code           `json:"code" example:"insufficient_funds"`
 	RequestID         string         `json:"requestId" doc:"Stands in the server's log too." example:"req_7f3kq2m5x"`
 	TransactionID     string         `json:"transactionId,omitempty" doc:"The transaction that was recorded as FAILED."`
 	TransactionStatus string         `json:"transactionStatus,omitempty" doc:"Its status."`
@@ -115,7 +128,7 @@ type FieldProblem struct {
 }
 
 // Error makes a Problem an error.
-func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
 
 // GetStatus is the HTTP status.
 func (p *Problem) GetStatus() int { return p.Status }
@@ -141,7 +154,7 @@ func (c code) problem(format string, args ...any) *Problem {
 	kind := errorKindOf[c]
 	return &Problem{
 		Type: "/docs/errors#" + string(c), Title: kind.title, Status: kind.status,
-		Detail: fmt.Sprintf(format, args...), Code: string(c),
+		Detail: fmt.Sprintf(format, args...), Code: c,
 	}
 }
 
@@ -196,7 +209,7 @@ func problemFor(ctx context.Context, err error) *Problem {
 		problem = codeConflictRetry.problem("conflicts with other requests used up all tries")
 	case errors.Is(err, database.ErrUnavailable):
 		problem = codeDatabaseUnavailable.problem("the database does not answer")
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case database.TimedOut(err), errors.Is(err, context.Canceled):
 		problem = codeTimeout.problem("not finished in time")
 	case database.Unavailable(err):
 		problem = codeDatabaseUnavailable.problem("the database does not answer")
@@ -244,7 +257,7 @@ func fromHuma(status int, message string, errs []error) *Problem {
 	var fields []ledger.FieldError
 	for _, err := range errs {
 		var problem *Problem
-		if errors.As(err, &problem) && problem.Code != string(codeInvalidRequest) {
+		if errors.As(err, &problem) && problem.Code != codeInvalidRequest {
 			return problem
 		}
 		if problem != nil {

@@ -2,19 +2,31 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"florin/internal/ledger/internal/ledgerdb"
 	"florin/internal/money"
+	"florin/internal/platform/database"
 )
 
 const (
-	// leaseDuration is how long a claimed transfer is left to its replica. It is
-	// longer than a transaction may take (database.InTx).
-	leaseDuration = 30 * time.Second
+	// leaseDuration is how long a claimed transfer is left to its replica: much
+	// longer than it usually takes. One that takes longer may be executed by two
+	// replicas, which costs time and harms nothing.
+	leaseDuration = 10 * time.Second
+	claimTimeout  = 5 * time.Second
 	claimMax      = 500
-	retryPause    = time.Second
-	expiryMax     = 1000
+	// claimTries is how often claimed transfers are tried before they are left
+	// to the sweep that finds their lease lapsed.
+	claimTries = 10
+	retryPause = time.Second
+	expiryMax  = 1000
+	// secondLook is the first pause before accepted transfers are looked for
+	// again: a claim passes over rows that are locked, and on CockroachDB a row
+	// just committed may still look so. The pauses double up to lastLook.
+	secondLook = 5 * time.Millisecond
+	lastLook   = 2 * time.Second
 )
 
 func (l *Ledger) announceAccepted() {
@@ -24,86 +36,108 @@ func (l *Ledger) announceAccepted() {
 	}
 }
 
-// executeAccepted runs accepted transfers: at once those accepted here, and at
-// every sweep those that nobody runs.
+// executeAccepted runs accepted transfers: at once those accepted here, soon
+// those whose lease lapsed, and at every sweep whatever there is.
 func (l *Ledger) executeAccepted(ctx context.Context) {
-	sweep := time.NewTicker(l.sweepInterval)
-	defer sweep.Stop()
-	for {
-		l.measureBacklog(ctx)
-		for l.executeClaimed(ctx) {
+	pause := secondLook
+	for ctx.Err() == nil {
+		if l.executeClaimed(ctx) {
+			pause = secondLook
+			continue
+		}
+		wait := pause
+		if pause *= 2; wait >= lastLook {
+			pause = lastLook
+			wait = l.nextSweep(ctx)
 		}
 		select {
 		case <-ctx.Done():
-			return
-		case <-sweep.C:
 		case <-l.accepted:
-			for l.executeClaimed(ctx) {
-			}
-			continue
+			pause = secondLook
+		case <-time.After(wait):
 		}
 	}
+}
+
+// nextSweep measures what is accepted and not done. While there is any, somebody
+// has it claimed and may be dead: the next look is soon.
+func (l *Ledger) nextSweep(ctx context.Context) time.Duration {
+	backlog, err := l.queries.UnfinishedTransfers(ctx)
+	if err != nil {
+		return min(l.sweepInterval, lastLook) // the claim reports the database's trouble
+	}
+	l.metrics.backlog.Set(float64(backlog.Transfers))
+	l.metrics.oldest.Set(max(0, l.clock().Sub(backlog.Oldest).Seconds()))
+	if backlog.Transfers > 0 {
+		return min(l.sweepInterval, lastLook)
+	}
+	return l.sweepInterval
 }
 
 // executeClaimed claims some transfers and sees them through. It returns whether
-// there may be more.
-func (l *Ledger) executeClaimed(ctx context.Context) (more bool) {
+// there were any.
+func (l *Ledger) executeClaimed(ctx context.Context) bool {
+	// A claim that is given up half way may have happened all the same, and its
+	// transfers would wait for the lease to lapse: it ends by its own time.
+	claimCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
+	defer cancel()
 	now := l.clock()
-	claimed, err := l.queries.ClaimTransfers(ctx, ledgerdb.ClaimTransfersParams{
-		LeaseOwner: l.replica, LeaseUntil: now.Add(leaseDuration), Now: now, MaxTransfers: claimMax,
+	// No more than the queue has room for.
+	most := min(claimMax, l.executor.queueMax)
+	claimed, err := l.queries.ClaimTransfers(claimCtx, ledgerdb.ClaimTransfersParams{
+		LeaseOwner: l.replica, LeaseUntil: now.Add(leaseDuration), Now: now, MaxTransfers: int32(most),
 	})
 	if err != nil {
-		if ctx.Err() == nil {
-			l.log.Warn("claiming accepted transfers failed; they stay for the next sweep", "error", err)
-		}
+		l.log.Warn("claiming accepted transfers failed; they stay for the next sweep", "error", err)
 		return false
 	}
-	if len(claimed) == 0 {
-		return false
-	}
-	for !l.finishClaimed(claimed) {
-		select {
-		case <-ctx.Done():
-			return false // another replica takes over when the lease lapses
-		case <-time.After(retryPause):
+	left := claimed
+	for try := 0; len(left) > 0 && try < claimTries; try++ {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return false // another replica takes over when the lease lapses
+			case <-time.After(retryPause):
+			}
 		}
+		left = l.finishClaimed(left)
 	}
-	return len(claimed) == claimMax
+	return len(claimed) > 0
 }
 
-// finishClaimed executes claimed transfers. false: some are not done, for a
-// reason that passes.
-func (l *Ledger) finishClaimed(claimed []ledgerdb.ClaimTransfersRow) bool {
+// finishClaimed executes claimed transfers and returns those that are not done,
+// for a reason that passes.
+func (l *Ledger) finishClaimed(claimed []ledgerdb.ClaimTransfersRow) (left []ledgerdb.ClaimTransfersRow) {
 	units := make([]*unit, len(claimed))
 	for i, row := range claimed {
 		units[i] = newUnit(&TransferRequest{
 			ID: row.TransferID, SourceAccountID: row.SourceAccountID, DestinationAccountID: row.DestinationAccountID,
 			Amount: row.Amount, Currency: money.Currency(row.Currency),
 			EffectiveAt: row.EffectiveAt, Description: row.Description, Metadata: row.Metadata,
-			hash: row.RequestHash,
+			hash: row.RequestHash, isAccepted: true,
 		})
 	}
 	// Not the caller's context: what is claimed is finished even while shutting down.
 	if err := l.executor.do(context.Background(), units...); err != nil {
 		l.log.Warn("accepted transfers have to wait", "transfers", len(units), "error", err)
-		return false
+		return claimed
 	}
-	for _, u := range units {
-		if u.err != nil {
-			l.log.Warn("accepted transfers have to wait", "transfers", len(units), "error", u.err)
-			return false
+	var reason error
+	for i, u := range units {
+		switch {
+		case u.err == nil:
+		case isOutage(u.err) || errors.Is(u.err, database.ErrConflict):
+			left, reason = append(left, claimed[i]), u.err
+		default:
+			// It would fail again. No other must wait for it; a later sweep tries
+			// once more.
+			l.log.Error("an accepted transfer can't be executed", "transfer", claimed[i].TransferID, "error", u.err)
 		}
 	}
-	return true
-}
-
-func (l *Ledger) measureBacklog(ctx context.Context) {
-	backlog, err := l.queries.UnfinishedTransfers(ctx)
-	if err != nil {
-		return // the claim that follows reports the database's trouble
+	if len(left) > 0 {
+		l.log.Warn("accepted transfers have to wait", "transfers", len(left), "error", reason)
 	}
-	l.metrics.backlog.Set(float64(backlog.Transfers))
-	l.metrics.oldest.Set(max(0, l.clock().Sub(backlog.Oldest).Seconds()))
+	return left
 }
 
 // expireHolds releases holds whose time has come.
@@ -116,7 +150,9 @@ func (l *Ledger) expireHolds(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		expired, err := l.queries.ExpiredHolds(ctx, ledgerdb.ExpiredHoldsParams{Now: l.clock(), MaxHolds: expiryMax})
+		expired, err := l.queries.ExpiredHolds(ctx, ledgerdb.ExpiredHoldsParams{
+			Now: l.clock(), MaxHolds: int32(min(expiryMax, l.executor.queueMax)),
+		})
 		if err != nil {
 			if ctx.Err() == nil {
 				l.log.Warn("looking for expired holds failed", "error", err)

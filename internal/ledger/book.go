@@ -37,6 +37,11 @@ type book struct {
 	transfers map[string]*transferEntry
 	holds     map[string]*holdEntry
 	reversals map[string]string // id of the reversed transfer -> of its reversal
+	// knowsIDs says that an id which is not in transfers is new. Otherwise it
+	// probably is, and inserting it finds out.
+	knowsIDs bool
+	// isUnsure says that a decision hangs on an id being new, and is not inserted.
+	isUnsure bool
 
 	changedAccounts  []*accountEntry
 	changedTransfers []*transferEntry
@@ -62,8 +67,9 @@ func (e *accountEntry) result() Result {
 
 type transferEntry struct {
 	Transfer
-	hash  []byte
-	isNew bool
+	hash      []byte
+	isNew     bool
+	isChanged bool
 }
 
 // replay answers a request whose id is known. done is false for a transfer that
@@ -216,7 +222,11 @@ func (b *book) postHeld(t *Transfer, held decimal.Decimal) *Failure {
 // so that in every account the order of time is the order of seq.
 func (b *book) move(t *Transfer, source, destination *accountEntry, sourceHeld decimal.Decimal, g guard) *Failure {
 	debited, credited := source.Posted.Sub(t.Amount), destination.Posted.Add(t.Amount)
-	if debited.Abs().GreaterThanOrEqual(money.Limit) {
+	var shortfall decimal.Decimal
+	if g == guardNothing && source.OverdraftLimit.Valid {
+		shortfall = decimal.Max(decimal.Zero, sourceHeld.Sub(debited).Sub(source.OverdraftLimit.Decimal))
+	}
+	if debited.Abs().GreaterThanOrEqual(money.Limit) || shortfall.GreaterThanOrEqual(money.Limit) {
 		return balanceLimitExceeded(source)
 	}
 	if credited.Abs().GreaterThanOrEqual(money.Limit) {
@@ -228,8 +238,8 @@ func (b *book) move(t *Transfer, source, destination *accountEntry, sourceHeld d
 		b.onUndo(func() { b.postings = b.postings[:n] })
 	}
 	b.leg(t, source, t.Amount.Neg(), debited, sourceHeld, at)
-	if available := source.Available(); g == guardNothing && available.Valid && available.Decimal.IsNegative() {
-		source.Shortfall = available.Decimal.Neg()
+	if g == guardNothing {
+		source.Shortfall = shortfall
 	}
 	b.leg(t, destination, t.Amount, credited, destination.Held, at)
 	t.SourceSeq, t.DestinationSeq = source.Postings, destination.Postings
@@ -317,25 +327,21 @@ func (b *book) forget(id string) {
 func (b *book) record(t Transfer, hash []byte) Result {
 	entry := b.transfers[t.ID]
 	if entry == nil {
-		entry = &transferEntry{Transfer: t, hash: hash, isNew: true}
+		entry = &transferEntry{hash: hash, isNew: true}
 		b.transfers[t.ID] = entry
-	} else {
 		if b.undo != nil {
-			before := entry.Transfer
-			b.onUndo(func() { entry.Transfer = before })
+			b.onUndo(func() { delete(b.transfers, t.ID) })
 		}
-		entry.Transfer = t
 	}
 	if b.undo != nil {
-		n, isNew := len(b.changedTransfers), entry.isNew
-		b.onUndo(func() {
-			b.changedTransfers = b.changedTransfers[:n]
-			if isNew {
-				delete(b.transfers, entry.ID)
-			}
-		})
+		before, n := *entry, len(b.changedTransfers)
+		b.onUndo(func() { *entry, b.changedTransfers = before, b.changedTransfers[:n] })
 	}
-	b.changedTransfers = append(b.changedTransfers, entry)
+	entry.Transfer = t
+	if !entry.isChanged { // once, also when accepted and executed in one batch
+		entry.isChanged = true
+		b.changedTransfers = append(b.changedTransfers, entry)
+	}
 	if t.Kind == KindReversal && t.Status == Completed {
 		b.reversals[t.ReversesID] = t.ID
 	}

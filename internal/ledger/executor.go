@@ -171,11 +171,11 @@ func (e *executor) took(size int) {
 }
 
 // execute runs a batch to its end. One that keeps meeting conflicts, or that
-// holds something the database refuses, is halved, so that a unit's trouble
-// stays its own.
+// holds something the database refuses or a row that can't be read, is halved,
+// so that a unit's trouble stays its own.
 func (e *executor) execute(batch []*unit) {
 	err := e.transact(batch)
-	if len(batch) > 1 && (errors.Is(err, database.ErrConflict) || database.Rejected(err)) {
+	if len(batch) > 1 && err != nil && !isOutage(err) {
 		e.metrics.halved.Inc()
 		half := len(batch) / 2
 		e.execute(batch[:half])
@@ -190,32 +190,48 @@ func (e *executor) execute(batch []*unit) {
 	}
 }
 
-// transact is one transaction. A commit whose outcome is unknown is resolved by
-// running the batch again: it reads by the commands' ids first, so what was
-// applied is found and answered, and what was not is applied.
+// isOutage says that the database was the trouble, not what was asked of it.
+func isOutage(err error) bool {
+	return errors.Is(err, database.ErrUnavailable) || errors.Is(err, database.ErrCommitUnknown)
+}
+
+// transact is one transaction. It first takes the ids of new transfers for new,
+// as nearly all are: their insert finds out, for less than a lookup costs. If one
+// is not, the batch is run again with its ids looked up.
+//
+// A commit whose outcome is unknown is resolved in the same way: what was applied
+// is found and answered, and what was not is applied.
 func (e *executor) transact(batch []*unit) error {
-	// Not the callers' contexts: a batch belongs to many of them.
-	ctx := context.Background()
-	needed := keysOf(batch)
-	var err error
-	for range commitTries {
-		err = e.db.InTx(ctx, "ledger.execute", func(tx pgx.Tx) error {
-			b, err := load(ctx, tx, needed)
-			if err != nil {
-				return err
-			}
-			// Taken under the locks: a posting's time is not before that of any
-			// posting of its accounts, nor before a reader's who waited for them.
-			b.now = e.clock()
-			for _, u := range batch {
-				b.apply(u)
-			}
-			return b.save(ctx, tx)
-		})
-		if !errors.Is(err, database.ErrCommitUnknown) {
-			return err
-		}
+	err := e.try(batch, false)
+	if errors.Is(err, errNotNew) {
+		e.metrics.repeated.Inc()
+		err = e.try(batch, true)
+	}
+	for try := 1; errors.Is(err, database.ErrCommitUnknown) && try < commitTries; try++ {
 		e.metrics.unknown.Inc()
+		err = e.try(batch, true)
 	}
 	return err
+}
+
+func (e *executor) try(batch []*unit, lookUpIDs bool) error {
+	// Not the callers' contexts: a batch belongs to many of them.
+	ctx := context.Background()
+	needed := keysOf(batch, lookUpIDs)
+	return e.db.InTx(ctx, "ledger.execute", func(ctx context.Context, tx pgx.Tx) error {
+		b, err := load(ctx, tx, needed)
+		if err != nil {
+			return err
+		}
+		// Taken under the locks: a posting's time is not before that of any
+		// posting of its accounts, nor before a reader's who waited for them.
+		b.now = e.clock()
+		for _, u := range batch {
+			b.apply(u)
+		}
+		if b.isUnsure {
+			return errNotNew
+		}
+		return b.save(ctx, tx)
+	})
 }

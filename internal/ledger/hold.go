@@ -69,6 +69,9 @@ func (r *HoldRequest) apply(b *book) Result {
 		}
 		return existing.result()
 	}
+	if r.ExpiresAt != nil && !r.ExpiresAt.After(b.now) {
+		return Result{Err: invalid("expiresAt", "must be in the future")}
+	}
 	source, _, failure := b.pair(r.SourceAccountID, r.DestinationAccountID, r.Currency)
 	if failure != nil {
 		return failed(failure)
@@ -79,7 +82,11 @@ func (r *HoldRequest) apply(b *book) Result {
 	if !source.canPay(r.Amount) {
 		return failed(insufficientFunds(source, r.Amount))
 	}
-	b.change(source, source.Posted, source.Held.Add(r.Amount), b.timeFor(source))
+	held := source.Held.Add(r.Amount)
+	if held.GreaterThanOrEqual(money.Limit) {
+		return failed(balanceLimitExceeded(source))
+	}
+	b.change(source, source.Posted, held, b.timeFor(source))
 	return b.place(Hold{
 		ID: r.ID, SourceAccountID: r.SourceAccountID, DestinationAccountID: r.DestinationAccountID,
 		Amount: r.Amount, Currency: source.Currency, Status: HoldPending,

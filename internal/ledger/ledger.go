@@ -16,6 +16,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -154,6 +155,9 @@ func (l *Ledger) UpdateAccount(ctx context.Context, u UpdateAccount) (Account, e
 	if err := u.validate(); err != nil {
 		return Account{}, err
 	}
+	if !isPossibleID(u.ID) {
+		return Account{}, AccountNotFound.Failure("there is no account %q", u.ID)
+	}
 	return l.account(ctx, &u)
 }
 
@@ -161,6 +165,9 @@ func (l *Ledger) UpdateAccount(ctx context.Context, u UpdateAccount) (Account, e
 // AccountNotEmpty while anything is posted or held. A second call returns the
 // closed account.
 func (l *Ledger) CloseAccount(ctx context.Context, accountID string) (Account, error) {
+	if !isPossibleID(accountID) {
+		return Account{}, AccountNotFound.Failure("there is no account %q", accountID)
+	}
 	return l.account(ctx, &CloseAccount{ID: accountID})
 }
 
@@ -203,6 +210,7 @@ func (l *Ledger) TransferBatch(ctx context.Context, requests []TransferRequest, 
 	if len(requests) == 0 || len(requests) > MaxBatch {
 		return nil, invalid("transfers", "must have 1 to %d items, has %d", MaxBatch, len(requests))
 	}
+	requests = slices.Clone(requests) // the executor may keep them longer than the caller waits
 	if err := validateAll(requests); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ type metrics struct {
 	outcomes  *prometheus.CounterVec
 	rejected  prometheus.Counter
 	halved    prometheus.Counter
+	repeated  prometheus.Counter
 	unknown   prometheus.Counter
 	backlog   prometheus.Gauge
 	oldest    prometheus.Gauge
@@ -35,6 +36,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "florin_executor_batches_halved_total",
 			Help: "Batches that were halved after conflicts or a refusal by the database.",
 		}),
+		repeated: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "florin_executor_batches_repeated_total",
+			Help: "Batches run again because they held a transfer that was known already.",
+		}),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "florin_executor_unknown_commits_total",
 			Help: "Commits whose outcome was lost and had to be read again.",
@@ -48,7 +53,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Help: "Age of the oldest transfer accepted and not executed yet, as of the last sweep.",
 		}),
 	}
-	registry.MustRegister(m.batchSize, m.outcomes, m.rejected, m.halved, m.unknown, m.backlog, m.oldest)
+	registry.MustRegister(m.batchSize, m.outcomes, m.rejected, m.halved, m.repeated, m.unknown, m.backlog, m.oldest)
 	return m
 }
 

@@ -23,6 +23,9 @@ const settleTime = 30 * time.Second
 
 // Account returns one account, closed ones included. Returns AccountNotFound.
 func (l *Ledger) Account(ctx context.Context, accountID string) (Account, error) {
+	if !isPossibleID(accountID) {
+		return Account{}, AccountNotFound.Failure("there is no account %q", accountID)
+	}
 	row, err := l.queries.GetAccount(ctx, accountID)
 	if database.NotFound(err) {
 		return Account{}, AccountNotFound.Failure("there is no account %s", accountID)
@@ -42,8 +45,13 @@ type AccountFilter struct {
 }
 
 // Accounts lists accounts in the order of their ids, beginning after the id
-// after, at most limit of them.
+// after, at most limit of them. Returns InvalidInput when the filter's metadata
+// is no JSON object.
 func (l *Ledger) Accounts(ctx context.Context, f AccountFilter, after string, limit int) ([]Account, error) {
+	var problems fields
+	if f.Metadata = problems.metadata(f.Metadata); problems.err() != nil {
+		return nil, problems.err()
+	}
 	rows, err := l.queries.ListAccounts(ctx, ledgerdb.ListAccountsParams{
 		AfterAccountID: after,
 		AccountType:    optional(string(f.Type)), Status: optional(string(f.Status)),
@@ -70,6 +78,9 @@ func optional(s string) *string {
 // TransferByID returns one transfer with the id of its reversal, if there is
 // one. Returns TransactionNotFound.
 func (l *Ledger) TransferByID(ctx context.Context, transferID string) (Transfer, error) {
+	if !isPossibleID(transferID) {
+		return Transfer{}, TransactionNotFound.Failure("there is no transaction %q", transferID)
+	}
 	row, err := l.queries.GetTransfer(ctx, transferID)
 	if database.NotFound(err) {
 		return Transfer{}, TransactionNotFound.Failure("there is no transaction %s", transferID)
@@ -107,6 +118,9 @@ type TransferPosition struct {
 // Transfers lists transfers before a position, newest first, at most limit of
 // them. The zero position is the beginning.
 func (l *Ledger) Transfers(ctx context.Context, f TransferFilter, before TransferPosition, limit int) ([]Transfer, error) {
+	if f.AccountID != "" && !isPossibleID(f.AccountID) {
+		return nil, nil
+	}
 	if before.CreatedAt.IsZero() {
 		before.CreatedAt = endOfTime
 	}
@@ -167,6 +181,9 @@ func (l *Ledger) PostingsOf(ctx context.Context, t Transfer) ([]Posting, error) 
 
 // HoldByID returns one hold. Returns HoldNotFound.
 func (l *Ledger) HoldByID(ctx context.Context, holdID string) (Hold, error) {
+	if !isPossibleID(holdID) {
+		return Hold{}, HoldNotFound.Failure("there is no hold %q", holdID)
+	}
 	row, err := l.queries.GetHold(ctx, holdID)
 	if database.NotFound(err) {
 		return Hold{}, HoldNotFound.Failure("there is no hold %s", holdID)

@@ -20,11 +20,20 @@ import (
 type keys struct {
 	accounts, transfers, holds map[string]struct{}
 	reversals                  []string
+	// wantsNewIDs says that ids which are probably new are looked up too.
+	wantsNewIDs bool
 }
 
 func (k *keys) account(id string)  { k.accounts[id] = struct{}{} }
 func (k *keys) transfer(id string) { k.transfers[id] = struct{}{} }
 func (k *keys) hold(id string)     { k.holds[id] = struct{}{} }
+
+// newTransfer is an id that is probably new: its own insert finds out for less.
+func (k *keys) newTransfer(id string) {
+	if k.wantsNewIDs {
+		k.transfer(id)
+	}
+}
 
 // reversal asks for a transfer and for whether it was reversed.
 func (k *keys) reversal(targetID string) {
@@ -32,11 +41,12 @@ func (k *keys) reversal(targetID string) {
 	k.reversals = append(k.reversals, targetID)
 }
 
-func keysOf(units []*unit) *keys {
+func keysOf(units []*unit, wantsNewIDs bool) *keys {
 	k := &keys{
-		accounts:  make(map[string]struct{}, 2*len(units)),
-		transfers: make(map[string]struct{}, len(units)),
-		holds:     map[string]struct{}{},
+		wantsNewIDs: wantsNewIDs,
+		accounts:    make(map[string]struct{}, 2*len(units)),
+		transfers:   make(map[string]struct{}, len(units)),
+		holds:       map[string]struct{}{},
 	}
 	for _, u := range units {
 		for _, c := range u.commands {
@@ -62,6 +72,7 @@ func load(ctx context.Context, tx pgx.Tx, k *keys) (*book, error) {
 		transfers: make(map[string]*transferEntry, len(k.transfers)),
 		holds:     make(map[string]*holdEntry, len(k.holds)),
 		reversals: map[string]string{},
+		knowsIDs:  k.wantsNewIDs,
 	}
 	var batch pgx.Batch
 	// The locks come first: what is read after them can't change any more.
@@ -113,12 +124,19 @@ func (b *book) save(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	err = tx.SendBatch(ctx, &p.batch).Close()
-	if database.UniqueViolation(err) != "" {
+	switch constraint := database.UniqueViolation(err); {
+	case constraint == "transfers_pkey" && !b.knowsIDs:
+		return errNotNew
+	case constraint != "":
 		// Another replica was first with one of these ids. The next run sees its row.
 		return database.Retry(err)
 	}
 	return err
 }
+
+// errNotNew says that an id taken for new may not be: the batch has to be run
+// again with its ids looked up first.
+var errNotNew = errors.New("an id is not new")
 
 func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 	var opened ledgerdb.InsertAccountsParams

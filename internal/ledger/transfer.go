@@ -91,10 +91,16 @@ type TransferRequest struct {
 	// isOneOfMany says that an amount with more decimals than the accounts'
 	// currency fails this transfer alone, instead of the caller's whole request.
 	isOneOfMany bool
+	// isAccepted says that the request is in the database, to be executed now.
+	isAccepted bool
 }
 
 func (r *TransferRequest) keys(k *keys) {
-	k.transfer(r.ID)
+	if r.isAccepted {
+		k.transfer(r.ID)
+	} else {
+		k.newTransfer(r.ID)
+	}
 	k.account(r.SourceAccountID)
 	k.account(r.DestinationAccountID)
 }
@@ -120,6 +126,7 @@ func (r *TransferRequest) apply(b *book) Result {
 	}
 	if failure := b.post(&transfer, guardFunds); failure != nil {
 		if failure.Code == InvalidAmount && entry == nil && !r.isOneOfMany {
+			b.isUnsure = !b.knowsIDs
 			return Result{Err: invalid("amount", "%s", failure.Message)}
 		}
 		return b.fail(transfer, r.hash, failure)
@@ -142,7 +149,7 @@ func (r *TransferRequest) abort(b *book, why *Failure) Result {
 // acceptance stores a request as PENDING, to be executed later.
 type acceptance struct{ *TransferRequest }
 
-func (a acceptance) keys(k *keys) { k.transfer(a.ID) }
+func (a acceptance) keys(k *keys) { k.newTransfer(a.ID) }
 
 func (a acceptance) apply(b *book) Result {
 	if entry := b.transfers[a.ID]; entry != nil {

@@ -57,10 +57,14 @@ func invalid(field, format string, args ...any) error {
 }
 
 func (f *fields) id(field, id string) {
-	if !idPattern.MatchString(id) {
+	if !isPossibleID(id) {
 		f.add(field, "must have 1 to %d characters of A-Z a-z 0-9 _ - . :", MaxIDLength)
 	}
 }
+
+// isPossibleID says whether anything can have the id. What can't is not looked
+// for: the database would refuse some of it as text.
+func isPossibleID(id string) bool { return idPattern.MatchString(id) }
 
 // amount checks a positive amount; currency may be empty, the account's is then
 // checked by the executor.
@@ -132,37 +136,69 @@ func parseObject(data json.RawMessage) (map[string]any, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errNotAnObject
 	}
-	return object, storable(object)
+	normal, err := normalJSON(object)
+	if err != nil {
+		return nil, err
+	}
+	return normal.(map[string]any), nil
 }
 
-// storable refuses what JSON allows and the engines' JSONB does not hold.
-func storable(value any) error {
+// normalJSON refuses what JSON allows and the engines' JSONB does not hold, and
+// writes numbers in the one form that both can give back: digits without an
+// exponent, with the decimals they came with.
+func normalJSON(value any) (any, error) {
+	var err error
 	switch v := value.(type) {
 	case string:
-		if strings.ContainsRune(v, 0) {
-			return errors.New("must not contain NUL characters")
-		}
+		return v, storable(v)
 	case json.Number:
-		if _, err := strconv.ParseFloat(v.String(), 64); err != nil {
-			return fmt.Errorf("number %.20s is out of range", v)
-		}
+		return normalNumber(v)
 	case []any:
-		for _, element := range v {
-			if err := storable(element); err != nil {
-				return err
+		for i := range v {
+			if v[i], err = normalJSON(v[i]); err != nil {
+				return nil, err
 			}
 		}
 	case map[string]any:
-		for key, element := range v {
+		for key := range v {
 			if err := storable(key); err != nil {
-				return err
+				return nil, err
 			}
-			if err := storable(element); err != nil {
-				return err
+			if v[key], err = normalJSON(v[key]); err != nil {
+				return nil, err
 			}
 		}
 	}
+	return value, nil
+}
+
+func storable(text string) error {
+	if strings.ContainsRune(text, 0) {
+		return errors.New("must not contain NUL characters")
+	}
 	return nil
+}
+
+// numberDigitsMax bounds the zeros that an exponent stands for, on either side
+// of the point.
+const numberDigitsMax = 400
+
+func normalNumber(n json.Number) (json.Number, error) {
+	outOfRange := fmt.Errorf("number %.20s is out of range", n)
+	if len(n) > MaxMetadataBytes {
+		return "", outOfRange
+	}
+	value, err := decimal.NewFromString(n.String())
+	if err != nil || value.Exponent() > numberDigitsMax {
+		return "", outOfRange
+	}
+	if exponent := -value.Exponent(); exponent <= 0 {
+		return json.Number(value.String()), nil
+	} else if int(exponent) > max(numberDigitsMax, len(n)) {
+		return "", outOfRange
+	} else {
+		return json.Number(value.StringFixed(exponent)), nil
+	}
 }
 
 func marshalPlain(value any) (json.RawMessage, error) {
@@ -273,7 +309,7 @@ func (r *TransferRequest) validate(prefix string) error {
 	f.currency(r.Currency)
 	f.amount("amount", r.Amount, r.Currency)
 	f.description(r.Description)
-	r.EffectiveAt = microseconds(r.EffectiveAt)
+	r.EffectiveAt = f.moment("timestamp", r.EffectiveAt)
 	r.Metadata = f.metadata(r.Metadata)
 	r.hash = requestHash("transfer", r.SourceAccountID, r.DestinationAccountID, plain(r.Amount),
 		string(r.Currency), stamp(r.EffectiveAt), r.Description, string(r.Metadata))
@@ -289,7 +325,7 @@ func (r *HoldRequest) validate() error {
 	f.amount("amount", r.Amount, r.Currency)
 	f.description(r.Description)
 	r.Metadata = f.metadata(r.Metadata)
-	r.ExpiresAt = microseconds(r.ExpiresAt)
+	r.ExpiresAt = f.moment("expiresAt", r.ExpiresAt)
 	r.hash = requestHash("hold", r.SourceAccountID, r.DestinationAccountID, plain(r.Amount),
 		string(r.Currency), stamp(r.ExpiresAt), r.Description, string(r.Metadata))
 	return f.err()
@@ -336,11 +372,16 @@ func plain(amount decimal.Decimal) string {
 	return amount.StringFixed(money.MaxDecimals)
 }
 
-func microseconds(t *time.Time) *time.Time {
+// moment brings a time to what the database keeps, UTC and microseconds.
+func (f *fields) moment(field string, t *time.Time) *time.Time {
 	if t == nil {
 		return nil
 	}
 	in := t.UTC().Truncate(time.Microsecond)
+	// Year 10000 has no RFC 3339 form, and the zero time stands for none.
+	if in.Year() > 9999 || !in.After(time.Time{}) {
+		f.add(field, "must be a time of the years 1 to 9999")
+	}
 	return &in
 }
 

@@ -115,13 +115,22 @@ var invariants = []struct{ rule, sql string }{
 		LEFT JOIN transfers AS t ON t.transfer_id = h.capture_id AND t.hold_id = h.hold_id AND t.status = 'COMPLETED'
 		WHERE (h.status = 'CAPTURED' AND (t.transfer_id IS NULL OR t.amount <> h.captured_amount))
 		   OR (h.status <> 'CAPTURED' AND h.captured_amount <> 0)`},
+	{"capture_has_hold", `
+		-- A hold is captured once, by the transfer that it names.
+		SELECT t.transfer_id, 'captures hold ' || t.hold_id || ', which names ' || coalesce(h.capture_id, 'nothing')
+		FROM transfers AS t
+		LEFT JOIN holds AS h ON h.hold_id = t.hold_id
+		WHERE t.hold_id IS NOT NULL AND t.status = 'COMPLETED'
+		  AND (h.hold_id IS NULL OR h.status <> 'CAPTURED' OR h.capture_id IS NULL OR h.capture_id <> t.transfer_id)`},
 	{"available_not_negative", `
-		-- What a forced reversal took is noted in shortfall.
+		-- What a forced reversal took is noted in shortfall, to the cent.
 		SELECT account_id,
 		       'posted ' || posted::text || ', held ' || held::text || ', overdraft limit ' || overdraft_limit::text
 		       || ', shortfall ' || shortfall::text
 		FROM accounts
-		WHERE overdraft_limit IS NOT NULL AND posted - held + overdraft_limit + shortfall < 0`},
+		WHERE overdraft_limit IS NOT NULL
+		  AND (posted - held + overdraft_limit + shortfall < 0
+		       OR (shortfall > 0 AND posted - held + overdraft_limit + shortfall <> 0))`},
 	{"closed_account_is_empty", `
 		SELECT account_id, 'posted ' || posted::text || ', held ' || held::text
 		FROM accounts

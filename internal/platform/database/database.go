@@ -63,7 +63,8 @@ type DB struct {
 	// Version is what the server calls itself.
 	Version string
 
-	metrics *Metrics
+	metrics        *Metrics
+	transactionMax time.Duration
 }
 
 // Open connects to the database at url and finds out which engine it is. It
@@ -98,7 +99,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	db := &DB{Pool: pool, metrics: o.Metrics}
+	db := &DB{Pool: pool, metrics: o.Metrics, transactionMax: transactionMax}
 	if db.metrics == nil {
 		db.metrics = NewMetrics(prometheus.NewRegistry())
 	}

@@ -28,6 +28,7 @@ const (
 	codeDeadlockDetected     = "40P01"
 	codeCompletionUnknown    = "40003" // CockroachDB: "result is ambiguous"
 	codeUniqueViolation      = "23505"
+	codeQueryCanceled        = "57014" // statement_timeout
 	codeTooManyConnections   = "53300"
 	classConnection          = "08"
 	classOperatorIntervened  = "57P" // shutdown, crash, starting up
@@ -47,6 +48,19 @@ func UniqueViolation(err error) string {
 // again.
 func Rejected(err error) bool {
 	return sqlError(err) != nil && classify(err) == final
+}
+
+// Unavailable says whether err, of InTx or of a single statement, means that the
+// database could not be reached, as opposed to what was asked of it.
+func Unavailable(err error) bool {
+	return errors.Is(err, ErrUnavailable) || classify(err) == unavailable
+}
+
+// TimedOut says whether err means that a statement took too long, by the
+// database's limit or by its context's deadline.
+func TimedOut(err error) bool {
+	e := sqlError(err)
+	return e != nil && e.Code == codeQueryCanceled || errors.Is(err, context.DeadlineExceeded)
 }
 
 func sqlError(err error) *pgconn.PgError {
@@ -94,13 +108,15 @@ func classify(err error) class {
 }
 
 // classifyCommit judges an error of COMMIT itself: only the server's own word
-// says that it did not happen.
+// says that it did not happen. Words of a server that goes down or lost its way
+// (08007, 57P02) are no such word: they may come after the commit was made. Nor
+// is pgconn.SafeToRetry: when the connection breaks while COMMIT's answer is
+// awaited, pgx 5.12 calls that "conn closed" and safe.
 func classifyCommit(err error) class {
 	if sqlError(err) != nil {
-		return classify(err)
-	}
-	if pgconn.SafeToRetry(err) { // nothing was sent
-		return unavailable
+		if c := classify(err); c != unavailable {
+			return c
+		}
 	}
 	return commitUnknown
 }

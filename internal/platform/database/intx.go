@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,9 +16,9 @@ const (
 	backoffBase     = 2 * time.Millisecond
 	backoffMax      = 400 * time.Millisecond
 	unavailableBase = 50 * time.Millisecond
-	// deadline bounds a call of InTx with all its tries, unless the caller's
-	// context ends earlier.
-	deadline = 20 * time.Second
+	// transactionMax bounds a call of InTx with all its tries, unless the
+	// caller's context ends earlier.
+	transactionMax = 20 * time.Second
 )
 
 // InTx runs fn in a SERIALIZABLE transaction and commits it. This is the only
@@ -27,11 +28,13 @@ const (
 // metrics, as in "payments.capture".
 //
 // fn can run more than once: it makes no call to the outside, starts no
-// goroutine and keeps no state from an earlier run. An error that fn returns is
+// goroutine and keeps no state from an earlier run. It gives its statements the
+// context that it is given, which ends when InTx's time is up. An error that fn returns is
 // returned as it is, after a rollback. Otherwise the error is ErrConflict,
 // ErrUnavailable or ErrCommitUnknown, wrapping the last cause.
-func (db *DB) InTx(ctx context.Context, name string, fn func(pgx.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+func (db *DB) InTx(ctx context.Context, name string, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, db.transactionMax)
 	defer cancel()
 	done := db.metrics.transaction(name)
 	var err error
@@ -43,6 +46,10 @@ func (db *DB) InTx(ctx context.Context, name string, fn func(pgx.Tx) error) erro
 		}
 		switch verdict {
 		case final:
+			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil && caller.Err() == nil {
+				done("exhausted") // our own deadline: the database hung
+				return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			}
 			done("failed")
 			return err
 		case commitUnknown:
@@ -64,7 +71,7 @@ func (db *DB) InTx(ctx context.Context, name string, fn func(pgx.Tx) error) erro
 }
 
 // tryTx is one run of the transaction.
-func (db *DB) tryTx(ctx context.Context, fn func(pgx.Tx) error) (class, error) {
+func (db *DB) tryTx(ctx context.Context, fn func(context.Context, pgx.Tx) error) (class, error) {
 	tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
 	if err != nil {
 		return classify(err), err
@@ -76,8 +83,11 @@ func (db *DB) tryTx(ctx context.Context, fn func(pgx.Tx) error) (class, error) {
 		defer cancel()
 		_ = tx.Rollback(rollbackCtx) // the connection is discarded when it fails
 	}()
-	if err := fn(tx); err != nil {
+	if err := fn(ctx, tx); err != nil {
 		return classify(err), err
+	}
+	if tx.Conn().IsClosed() { // COMMIT will not be sent
+		return unavailable, net.ErrClosed
 	}
 	if err := tx.Commit(ctx); err != nil {
 		if errors.Is(err, pgx.ErrTxCommitRollback) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -77,11 +78,13 @@ func newProvider(db *DB) (*goose.Provider, error) {
 // which its holder's death releases; a row with a lease on CockroachDB, where
 // advisory locks exclude nobody.
 func migrationLock(engine Engine) (goose.ProviderOption, error) {
+	// Who waits looks again each second, for five minutes.
+	const triesMax = 300
 	if engine == Cockroach {
-		locker, err := lock.NewPostgresTableLocker()
+		locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(time.Second, triesMax))
 		return goose.WithLocker(locker), err
 	}
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, triesMax))
 	return goose.WithSessionLocker(locker), err
 }
 

@@ -29,7 +29,7 @@ func (db *DB) snapshotOptions() pgx.TxOptions {
 	if db.Engine == Cockroach {
 		// A moment back: whatever was acknowledged before is in it, and a long
 		// read at a fixed time never has to be restarted because of writes.
-		return pgx.TxOptions{BeginQuery: "BEGIN AS OF SYSTEM TIME '-1ms'"}
+		return pgx.TxOptions{BeginQuery: "BEGIN AS OF SYSTEM TIME '-1us'"}
 	}
 	return pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 }

@@ -186,8 +186,8 @@ const GetTransfer = `-- name: GetTransfer :one
 SELECT t.transfer_id, t.kind, t.source_account_id, t.destination_account_id, t.amount, t.currency,
        t.status, t.failure_code, t.failure_message, t.description, t.metadata, t.hold_id, t.reverses_id,
        t.source_seq, t.destination_seq, t.request_hash, t.effective_at, t.created_at, t.finished_at,
-       (SELECT r.transfer_id FROM transfers AS r
-        WHERE r.reverses_id = t.transfer_id AND r.reverses_id IS NOT NULL AND r.status = 'COMPLETED') AS reversed_by_id
+       coalesce((SELECT r.transfer_id FROM transfers AS r
+                 WHERE r.reverses_id = t.transfer_id AND r.reverses_id IS NOT NULL AND r.status = 'COMPLETED'), '')::text AS reversed_by_id
 FROM transfers AS t
 WHERE t.transfer_id = $1
 `

@@ -1,0 +1,410 @@
+package ledger
+
+import (
+	"maps"
+	"time"
+)
+
+// model is the rules of the ledger a second time, as plainly as they can be
+// written, in whole thousandths and with nothing of the book's code: what the
+// property test compares the book with.
+type model struct {
+	accounts  map[string]modelAccount
+	transfers map[string]modelTransfer
+	holds     map[string]modelHold
+}
+
+type modelAccount struct {
+	currency string
+	house    bool
+	status   string // ACTIVE, FROZEN, CLOSED
+	posted   int64
+	held     int64
+	limit    int64 // -1: none
+	short    int64
+	version  int64
+	key      string // of the request that opened it
+}
+
+type modelTransfer struct {
+	request  modelRequest
+	status   string // PENDING, COMPLETED, FAILED
+	code     string
+	reverses string
+}
+
+// modelRequest is all that makes a request the same or another one.
+type modelRequest struct {
+	kind     string // transfer, capture, reversal, opening
+	from, to string
+	amount   int64 // -1: all that is held
+	subject  string
+	force    bool
+}
+
+type modelHold struct {
+	from, to string
+	amount   int64
+	expires  time.Time // zero: never
+	status   string
+	captured int64
+}
+
+const modelLimit = int64(1_000_000_000_000_000_000) // 10^15 in thousandths
+
+func newModel() *model {
+	return &model{accounts: map[string]modelAccount{}, transfers: map[string]modelTransfer{}, holds: map[string]modelHold{}}
+}
+
+func (m *model) clone() *model {
+	return &model{accounts: maps.Clone(m.accounts), transfers: maps.Clone(m.transfers), holds: maps.Clone(m.holds)}
+}
+
+// smallest is the smallest amount of a currency.
+func smallest(currency string) int64 {
+	return map[string]int64{"JPY": 1000, "USD": 10, "BHD": 1}[currency]
+}
+
+func (m *model) pair(from, to string) string {
+	if from == to {
+		return "same_account"
+	}
+	source, ok := m.accounts[from]
+	if !ok {
+		return "account_not_found"
+	}
+	destination, ok := m.accounts[to]
+	if !ok {
+		return "account_not_found"
+	}
+	for _, a := range []modelAccount{source, destination} {
+		if a.status == "FROZEN" {
+			return "account_frozen"
+		}
+		if a.status == "CLOSED" {
+			return "account_closed"
+		}
+	}
+	if source.currency != destination.currency {
+		return "currency_mismatch"
+	}
+	return ""
+}
+
+func (a modelAccount) available() int64 { return a.posted - a.held + a.limit }
+
+// move moves money if it may: out of what is available, or by force.
+func (m *model) move(from, to string, amount int64, force bool) string {
+	if code := m.pair(from, to); code != "" {
+		return code
+	}
+	source, destination := m.accounts[from], m.accounts[to]
+	if amount%smallest(source.currency) != 0 {
+		return "invalid_amount"
+	}
+	if !force && source.limit >= 0 && source.available() < amount {
+		return "insufficient_funds"
+	}
+	return m.book(from, to, amount, 0, source, destination)
+}
+
+func (m *model) book(from, to string, amount, release int64, source, destination modelAccount) string {
+	source.posted -= amount
+	source.held -= release
+	destination.posted += amount
+	if source.posted <= -modelLimit || destination.posted >= modelLimit || source.limit >= 0 && -source.available() >= modelLimit {
+		return "balance_limit_exceeded"
+	}
+	m.put(from, source)
+	m.put(to, destination)
+	return ""
+}
+
+// put stores a changed account: what is missing to its promises is its shortfall.
+func (m *model) put(id string, a modelAccount) {
+	a.short = 0
+	if a.limit >= 0 {
+		a.short = max(0, -a.available())
+	}
+	a.version++
+	m.accounts[id] = a
+}
+
+// replay is what is known under a transfer's id.
+func (m *model) replay(id string, r modelRequest) (code string, known bool) {
+	t, exists := m.transfers[id]
+	switch {
+	case !exists:
+		return "", false
+	case t.request != r:
+		return "duplicate_transaction", true
+	case t.status == "PENDING":
+		return "", false
+	}
+	return t.code, true
+}
+
+func (m *model) finish(id string, r modelRequest, code, reverses string) string {
+	t := modelTransfer{request: r, status: "COMPLETED", code: code, reverses: reverses}
+	if code != "" {
+		t.status = "FAILED"
+	}
+	m.transfers[id] = t
+	return code
+}
+
+func (m *model) transfer(id string, r modelRequest, alone bool) string {
+	if code, known := m.replay(id, r); known {
+		return code
+	}
+	code := m.move(r.from, r.to, r.amount, false)
+	if _, accepted := m.transfers[id]; code == "invalid_amount" && alone && !accepted {
+		return "invalid_input"
+	}
+	return m.finish(id, r, code, "")
+}
+
+func (m *model) accept(id string, r modelRequest) string {
+	if t, exists := m.transfers[id]; exists {
+		if t.request != r {
+			return "duplicate_transaction"
+		}
+		return ""
+	}
+	m.transfers[id] = modelTransfer{request: r, status: "PENDING"}
+	return ""
+}
+
+// atomic is all or nothing: on a failure the state is what it was, and each new
+// transfer is noted as failed.
+func (m *model) atomic(ids []string, requests []modelRequest) []string {
+	if len(ids) == 1 {
+		return []string{m.transfer(ids[0], requests[0], false)}
+	}
+	before := m.clone()
+	codes := make([]string, len(ids))
+	broken := -1
+	for i := range ids {
+		if codes[i] = m.transfer(ids[i], requests[i], false); codes[i] != "" {
+			broken = i
+			break
+		}
+	}
+	if broken < 0 {
+		return codes
+	}
+	why := codes[broken]
+	*m = *before
+	for i := range ids {
+		reason := "batch_aborted"
+		if i == broken {
+			reason = why
+		}
+		if t, exists := m.transfers[ids[i]]; !exists {
+			codes[i] = m.finish(ids[i], requests[i], reason, "")
+		} else if code, known := m.replay(ids[i], requests[i]); known {
+			codes[i] = code
+		} else if t.status == "PENDING" {
+			codes[i] = reason
+		}
+	}
+	return codes
+}
+
+func (m *model) open(id, currency string, house bool, balance int64, key string) string {
+	if a, exists := m.accounts[id]; exists {
+		if a.key == key {
+			return ""
+		}
+		return "account_exists"
+	}
+	limit := int64(0)
+	if house {
+		limit = -1
+	}
+	opening := "house:opening:" + currency
+	if balance > 0 {
+		if a, exists := m.accounts[opening]; exists && (a.status == "FROZEN" || a.posted-balance <= -modelLimit) {
+			if a.status == "FROZEN" {
+				return "account_frozen"
+			}
+			return "balance_limit_exceeded"
+		} else if !exists {
+			m.accounts[opening] = modelAccount{currency: currency, house: true, status: "ACTIVE", limit: -1, version: 1}
+		}
+	}
+	m.accounts[id] = modelAccount{currency: currency, house: house, status: "ACTIVE", limit: limit, version: 1, key: key}
+	if balance > 0 {
+		if code := m.move(opening, id, balance, true); code != "" {
+			panic(code)
+		}
+		m.finish("opening-of-"+id, modelRequest{kind: "opening", from: opening, to: id, amount: balance}, "", "")
+	}
+	return ""
+}
+
+func (m *model) update(id, status string, limit int64) string {
+	a, exists := m.accounts[id]
+	if !exists {
+		return "account_not_found"
+	}
+	if a.status == "CLOSED" {
+		return "account_closed"
+	}
+	if limit >= 0 {
+		if limit%smallest(a.currency) != 0 {
+			return "invalid_amount"
+		}
+		a.limit = limit
+		if a.available()+a.short < 0 {
+			return "overdraft_in_use"
+		}
+	}
+	if status != "" {
+		a.status = status
+	}
+	m.put(id, a)
+	return ""
+}
+
+func (m *model) close(id string) string {
+	a, exists := m.accounts[id]
+	switch {
+	case !exists:
+		return "account_not_found"
+	case a.status == "CLOSED":
+		return ""
+	case a.posted != 0 || a.held != 0:
+		return "account_not_empty"
+	}
+	a.status = "CLOSED"
+	m.put(id, a)
+	return ""
+}
+
+func (m *model) reserve(id, from, to string, amount int64, expires, now time.Time) string {
+	if h, exists := m.holds[id]; exists {
+		if h.from != from || h.to != to || h.amount != amount || !h.expires.Equal(expires) {
+			return "duplicate_hold"
+		}
+		return ""
+	}
+	if !expires.IsZero() && !expires.After(now) {
+		return "invalid_input"
+	}
+	if code := m.pair(from, to); code != "" {
+		return code
+	}
+	a := m.accounts[from]
+	if amount%smallest(a.currency) != 0 {
+		return "invalid_input"
+	}
+	if a.limit >= 0 && a.available() < amount {
+		return "insufficient_funds"
+	}
+	if a.held+amount >= modelLimit {
+		return "balance_limit_exceeded"
+	}
+	a.held += amount
+	m.put(from, a)
+	m.holds[id] = modelHold{from: from, to: to, amount: amount, expires: expires, status: "PENDING"}
+	return ""
+}
+
+func (h modelHold) isOver(now time.Time) bool { return !h.expires.IsZero() && !now.Before(h.expires) }
+
+func (m *model) capture(id, hold string, amount int64, now time.Time) string {
+	r := modelRequest{kind: "capture", subject: hold, amount: amount}
+	if t, exists := m.transfers[id]; exists {
+		if t.request != r {
+			return "duplicate_transaction"
+		}
+		return t.code
+	}
+	h, exists := m.holds[hold]
+	if !exists {
+		return "hold_not_found"
+	}
+	if amount < 0 {
+		amount = h.amount
+	}
+	switch {
+	case h.status == "EXPIRED" || h.status == "PENDING" && h.isOver(now):
+		return m.finish(id, r, "hold_expired", "")
+	case h.status != "PENDING":
+		return m.finish(id, r, "hold_not_pending", "")
+	case amount > h.amount:
+		return m.finish(id, r, "amount_exceeds_hold", "")
+	case amount%smallest(m.accounts[h.from].currency) != 0:
+		return "invalid_input"
+	}
+	if code := m.pair(h.from, h.to); code != "" {
+		return m.finish(id, r, code, "")
+	}
+	if code := m.book(h.from, h.to, amount, h.amount, m.accounts[h.from], m.accounts[h.to]); code != "" {
+		return m.finish(id, r, code, "")
+	}
+	h.status, h.captured = "CAPTURED", amount
+	m.holds[hold] = h
+	return m.finish(id, r, "", "")
+}
+
+func (m *model) release(hold, to string, now time.Time) string {
+	h, exists := m.holds[hold]
+	switch {
+	case !exists:
+		return "hold_not_found"
+	case h.status == to:
+		return ""
+	case to == "VOIDED" && (h.status == "EXPIRED" || h.status == "PENDING" && h.isOver(now)):
+		return "hold_expired"
+	case to == "VOIDED" && h.status != "PENDING":
+		return "hold_not_pending"
+	case to == "EXPIRED" && (h.status != "PENDING" || !h.isOver(now)):
+		return ""
+	}
+	a := m.accounts[h.from]
+	a.held -= h.amount
+	m.put(h.from, a)
+	h.status = to
+	m.holds[hold] = h
+	return ""
+}
+
+func (m *model) reverse(id, target string, force bool) string {
+	r := modelRequest{kind: "reversal", subject: target, force: force}
+	if t, exists := m.transfers[id]; exists {
+		if t.request != r {
+			return "duplicate_transaction"
+		}
+		return t.code
+	}
+	t, exists := m.transfers[target]
+	if !exists {
+		return "transaction_not_found"
+	}
+	if t.status != "COMPLETED" {
+		return m.finish(id, r, "transaction_not_completed", "")
+	}
+	for _, other := range m.transfers {
+		if other.reverses == target && other.status == "COMPLETED" {
+			return m.finish(id, r, "already_reversed", "")
+		}
+	}
+	from, to, amount := m.legsOf(target)
+	return m.finish(id, r, m.move(to, from, amount, force), target)
+}
+
+// legsOf finds what a completed transfer moved.
+func (m *model) legsOf(id string) (from, to string, amount int64) {
+	switch r := m.transfers[id].request; r.kind {
+	case "capture":
+		h := m.holds[r.subject]
+		return h.from, h.to, h.captured
+	case "reversal":
+		from, to, amount = m.legsOf(r.subject)
+		return to, from, amount
+	default:
+		return r.from, r.to, r.amount
+	}
+}

@@ -102,7 +102,7 @@ func (c *benchCommand) target(ctx context.Context, o *bench.Options) (done func(
 			return func() {}, nil // the server knows its database; we need none
 		}
 	}
-	url, _, stopEngine, err := c.resolve(ctx, newLogger(logText))
+	url, stopEngine, err := c.resolve(ctx, newLogger(logText))
 	if err != nil {
 		return nil, err
 	}

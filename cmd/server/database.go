@@ -32,15 +32,15 @@ type databaseFlags struct {
 }
 
 // resolve returns the database's URL and the function that ends what it started.
-func (f *databaseFlags) resolve(ctx context.Context, log *slog.Logger) (url string, enginePID int, done func(), err error) {
+func (f *databaseFlags) resolve(ctx context.Context, log *slog.Logger) (url string, done func(), err error) {
 	if f.DatabaseURL != "" {
-		return f.DatabaseURL, 0, func() {}, nil
+		return f.DatabaseURL, func() {}, nil
 	}
 	server, err := f.start(ctx, true, log)
 	if err != nil {
-		return "", 0, nil, fmt.Errorf("database: %w", err)
+		return "", nil, fmt.Errorf("database: %w", err)
 	}
-	return server.URL(), server.PID(), func() { stopEngine(ctx, server, log) }, nil
+	return server.URL(), func() { stopEngine(ctx, server, log) }, nil
 }
 
 func stopEngine(ctx context.Context, server *embedded.Server, log *slog.Logger) {

@@ -14,7 +14,7 @@ type migrateCommand struct {
 // Run migrates; a second run finds nothing to do.
 func (c *migrateCommand) Run(ctx context.Context) error {
 	log := newLogger(logText)
-	url, _, done, err := c.resolve(ctx, log)
+	url, done, err := c.resolve(ctx, log)
 	if err != nil {
 		return err
 	}

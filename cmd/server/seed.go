@@ -36,7 +36,7 @@ func (c *seedCommand) Run(ctx context.Context) error {
 		return err
 	}
 	log := newLogger(logText)
-	url, _, done, err := c.resolve(ctx, log)
+	url, done, err := c.resolve(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func openLedger(ctx context.Context, url string) (l *ledger.Ledger, stop func(),
 	// Ctrl-C stops the callers; what they handed in is still finished.
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	var ended sync.WaitGroup
-	ended.Go(func() { _ = l.Run(running) }) // returns nil
+	ended.Go(func() { l.Run(running) })
 	return l, func() {
 		end()
 		ended.Wait()

@@ -21,7 +21,7 @@ type verifyCommand struct {
 // Run prints the proof; broken books are errExit.
 func (c *verifyCommand) Run(ctx context.Context) error {
 	log := newLogger(logText)
-	url, _, done, err := c.resolve(ctx, log)
+	url, done, err := c.resolve(ctx, log)
 	if err != nil {
 		return err
 	}

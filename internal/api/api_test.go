@@ -52,9 +52,7 @@ func serve(t *testing.T, databaseURL string) *server {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := s.ledger.Run(ctx); err != nil {
-			t.Error(err)
-		}
+		s.ledger.Run(ctx)
 	})
 	listener := httptest.NewServer(api.New(api.Options{
 		Ledger: s.ledger, Authenticate: authenticate, Ready: s.db.Ping,

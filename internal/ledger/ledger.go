@@ -99,7 +99,7 @@ func New(reads, writes *database.DB, o Options) *Ledger {
 // Run executes until ctx ends, then finishes what was taken: it returns when
 // every caller has its answer. Accepted transfers that are not begun by then
 // stay in the database for the next replica.
-func (l *Ledger) Run(ctx context.Context) error {
+func (l *Ledger) Run(ctx context.Context) {
 	executorCtx, stopExecutor := context.WithCancel(context.WithoutCancel(ctx))
 	var executor, background sync.WaitGroup
 	executor.Go(func() { l.executor.run(executorCtx) })
@@ -109,7 +109,6 @@ func (l *Ledger) Run(ctx context.Context) error {
 	background.Wait()
 	stopExecutor()
 	executor.Wait()
-	return nil
 }
 
 // do runs one command through the executor.

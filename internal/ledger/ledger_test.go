@@ -33,9 +33,7 @@ func run(t *testing.T, l *ledger.Ledger) {
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := l.Run(ctx); err != nil {
-			t.Error(err)
-		}
+		l.Run(ctx)
 	})
 	t.Cleanup(func() {
 		stop()

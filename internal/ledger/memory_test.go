@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -216,7 +217,7 @@ func (m *memory) wantSound() {
 		if a.Shortfall.IsPositive() && (!available.Valid || !available.Decimal.Neg().Equal(a.Shortfall)) {
 			m.t.Fatalf("account %s has shortfall %s, %s available", id, a.Shortfall, available.Decimal)
 		}
-		if a.Status == Closed && !(a.Posted.IsZero() && a.Held.IsZero()) {
+		if a.Status == Closed && (!a.Posted.IsZero() || !a.Held.IsZero()) {
 			m.t.Fatalf("closed account %s has %s posted and %s held", id, a.Posted, a.Held)
 		}
 		for _, amount := range []decimal.Decimal{a.Posted, a.Held, a.Shortfall} {
@@ -394,16 +395,16 @@ func (m *memory) expiry(hold string) *release {
 // codeOf is a result's failure code: "" when done, "invalid_input" when the
 // request made no sense.
 func codeOf(r Result) Code {
-	switch err := r.Err.(type) {
-	case nil:
-		return ""
-	case *Failure:
-		return err.Code
-	case *InvalidInput:
-		return "invalid_input"
-	default:
-		return Code(err.Error())
+	if failure := (*Failure)(nil); errors.As(r.Err, &failure) {
+		return failure.Code
 	}
+	if errors.As(r.Err, new(*InvalidInput)) {
+		return "invalid_input"
+	}
+	if r.Err != nil {
+		return Code(r.Err.Error())
+	}
+	return ""
 }
 
 func (m *memory) wantCodes(results []Result, want ...Code) {

@@ -33,7 +33,13 @@ func (l *Ledger) Account(ctx context.Context, accountID string) (Account, error)
 	if err != nil {
 		return Account{}, fmt.Errorf("read account: %w", err)
 	}
-	return accountFromRow(row), nil
+	return readAccount(row), nil
+}
+
+func readAccount(row ledgerdb.Account) Account {
+	account := accountFromRow(row)
+	account.Metadata = fromJSONB(account.Metadata)
+	return account
 }
 
 // AccountFilter selects accounts; empty fields select all.
@@ -63,7 +69,7 @@ func (l *Ledger) Accounts(ctx context.Context, f AccountFilter, after string, li
 	}
 	accounts := make([]Account, len(rows))
 	for i, row := range rows {
-		accounts[i] = accountFromRow(row)
+		accounts[i] = readAccount(row)
 	}
 	return accounts, nil
 }
@@ -253,7 +259,7 @@ func (l *Ledger) BalanceAt(ctx context.Context, accountID string, at time.Time) 
 		if err != nil {
 			return Account{}, fmt.Errorf("read settled account: %w", err)
 		}
-		account = accountFromRow(row)
+		account = readAccount(row)
 	}
 	if at.Before(account.CreatedAt) {
 		return Account{}, AccountNotFound.Failure("account %s was opened later, at %s", accountID, account.CreatedAt.Format(time.RFC3339Nano))

@@ -192,13 +192,14 @@ func normalNumber(n json.Number) (json.Number, error) {
 	if err != nil || value.Exponent() > numberDigitsMax {
 		return "", outOfRange
 	}
-	if exponent := -value.Exponent(); exponent <= 0 {
+	decimals := -value.Exponent()
+	if decimals <= 0 {
 		return json.Number(value.String()), nil
-	} else if int(exponent) > max(numberDigitsMax, len(n)) {
-		return "", outOfRange
-	} else {
-		return json.Number(value.StringFixed(exponent)), nil
 	}
+	if int(decimals) > max(numberDigitsMax, len(n)) {
+		return "", outOfRange
+	}
+	return json.Number(value.StringFixed(decimals)), nil
 }
 
 func marshalPlain(value any) (json.RawMessage, error) {

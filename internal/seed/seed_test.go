@@ -24,7 +24,7 @@ func start(t *testing.T, serverURL string) (*ledger.Ledger, *database.DB) {
 	l := ledger.New(reads, dbtest.Open(t, url, database.Options{Plans: database.PlansPinned, MaxConns: 2}), ledger.Options{})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _ = l.Run(ctx) }) // returns nil
+	running.Go(func() { l.Run(ctx) })
 	t.Cleanup(func() {
 		stop()
 		running.Wait()

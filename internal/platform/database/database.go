@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	pgxdecimal "github.com/jackc/pgx-shopspring-decimal"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -91,7 +90,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 		parameters["statement_timeout"] = fmt.Sprint(o.StatementTimeout.Milliseconds())
 	}
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		pgxdecimal.Register(conn.TypeMap())
+		registerTypes(conn.TypeMap())
 		return o.Plans.apply(ctx, conn)
 	}
 

@@ -74,7 +74,7 @@ func TestInTxRunsAgainAfterWriteSkew(t *testing.T) {
 		met.Add(2)
 		leave := func(k string) error {
 			first := true
-			return db.InTx(t.Context(), "skew", func(ctx context.Context, tx pgx.Tx) error {
+			return db.InTx(t.Context(), "skew", func(_ context.Context, tx pgx.Tx) error {
 				runs.Add(1)
 				var onDuty int
 				if err := tx.QueryRow(t.Context(), "SELECT count(*) FROM "+name+" WHERE v > 0").Scan(&onDuty); err != nil {
@@ -120,7 +120,7 @@ func TestInTxRunsAgainWhenCockroachAsks(t *testing.T) {
 		name := table(t, db)
 		execute(t, db, "SET inject_retry_errors_enabled = true")
 		runs := 0
-		err := db.InTx(t.Context(), "injected", func(ctx context.Context, tx pgx.Tx) error {
+		err := db.InTx(t.Context(), "injected", func(_ context.Context, tx pgx.Tx) error {
 			runs++
 			_, err := tx.Exec(t.Context(), "INSERT INTO "+name+" VALUES ('x', 1)")
 			return err
@@ -144,7 +144,7 @@ func TestInTxGivesUpWithConflict(t *testing.T) {
 		name := table(t, db)
 		runs := 0
 		cause := &pgconn.PgError{Code: "40001", Message: "restart transaction"}
-		err := db.InTx(t.Context(), "hopeless", func(ctx context.Context, tx pgx.Tx) error {
+		err := db.InTx(t.Context(), "hopeless", func(_ context.Context, tx pgx.Tx) error {
 			runs++
 			if _, err := tx.Exec(t.Context(), "INSERT INTO "+name+" VALUES ('x', 1)"); err != nil {
 				return err
@@ -181,11 +181,11 @@ func TestInTxReturnsTheClosuresErrorAsItIsAndKeepsNothing(t *testing.T) {
 			}
 		}
 		own, runs := errors.New("my own"), 0
-		if err := db.InTx(t.Context(), "own", func(ctx context.Context, tx pgx.Tx) error { runs++; insert(tx); return own }); err != own || runs != 1 {
+		if err := db.InTx(t.Context(), "own", func(_ context.Context, tx pgx.Tx) error { runs++; insert(tx); return own }); err != own || runs != 1 { //nolint:errorlint // the very same
 			t.Fatalf("%v after %d runs", err, runs)
 		}
 		runs = 0
-		err := db.InTx(t.Context(), "refused", func(ctx context.Context, tx pgx.Tx) error {
+		err := db.InTx(t.Context(), "refused", func(_ context.Context, tx pgx.Tx) error {
 			runs++
 			insert(tx)
 			_, err := tx.Exec(t.Context(), "INSERT INTO "+name+" VALUES ('x', 2)")
@@ -195,7 +195,7 @@ func TestInTxReturnsTheClosuresErrorAsItIsAndKeepsNothing(t *testing.T) {
 			t.Fatalf("%v (constraint %q) after %d runs", err, database.UniqueViolation(err), runs)
 		}
 		// An error that the closure swallowed is not taken for success.
-		err = db.InTx(t.Context(), "swallowed", func(ctx context.Context, tx pgx.Tx) error {
+		err = db.InTx(t.Context(), "swallowed", func(_ context.Context, tx pgx.Tx) error {
 			insert(tx)
 			_, _ = tx.Exec(t.Context(), "SELECT 1/0")
 			return nil
@@ -209,17 +209,17 @@ func TestInTxReturnsTheClosuresErrorAsItIsAndKeepsNothing(t *testing.T) {
 					t.Error("the panic was kept")
 				}
 			}()
-			_ = db.InTx(t.Context(), "panic", func(ctx context.Context, tx pgx.Tx) error { insert(tx); panic("oh no") })
+			_ = db.InTx(t.Context(), "panic", func(_ context.Context, tx pgx.Tx) error { insert(tx); panic("oh no") })
 		}()
 		gone, cancel := context.WithCancel(t.Context())
-		if err := db.InTx(gone, "cancelled", func(ctx context.Context, tx pgx.Tx) error { insert(tx); cancel(); return gone.Err() }); !errors.Is(err, context.Canceled) {
+		if err := db.InTx(gone, "cancelled", func(_ context.Context, tx pgx.Tx) error { insert(tx); cancel(); return gone.Err() }); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 		// The one connection is usable each time, and nothing stayed.
 		if n := count(t, db, name); n != 0 {
 			t.Fatalf("%d rows", n)
 		}
-		if err := db.InTx(t.Context(), "done", func(ctx context.Context, tx pgx.Tx) error { insert(tx); return nil }); err != nil || count(t, db, name) != 1 {
+		if err := db.InTx(t.Context(), "done", func(_ context.Context, tx pgx.Tx) error { insert(tx); return nil }); err != nil || count(t, db, name) != 1 {
 			t.Fatal(err)
 		}
 	})
@@ -253,7 +253,7 @@ func TestInTxRunsAgainWhenTheConnectionIsCutBeforeTheCommit(t *testing.T) {
 		registry := prometheus.NewRegistry()
 		db := dbtest.Open(t, proxy.URL, database.Options{MaxConns: 2, Metrics: database.NewMetrics(registry)})
 		runs := 0
-		err := db.InTx(t.Context(), "cut", func(ctx context.Context, tx pgx.Tx) error {
+		err := db.InTx(t.Context(), "cut", func(_ context.Context, tx pgx.Tx) error {
 			if runs++; runs == 2 || runs == 4 {
 				proxy.Cut()
 			}
@@ -269,7 +269,7 @@ func TestInTxRunsAgainWhenTheConnectionIsCutBeforeTheCommit(t *testing.T) {
 		if err != nil || runs < 3 || count(t, direct, name) != 1 || retries(t, registry, "cut", "unavailable") < 2 {
 			t.Fatalf("%v after %d runs, %d rows", err, runs, count(t, direct, name))
 		}
-		err = db.InTx(t.Context(), "down", func(ctx context.Context, tx pgx.Tx) error {
+		err = db.InTx(t.Context(), "down", func(_ context.Context, tx pgx.Tx) error {
 			proxy.Cut()
 			_, err := tx.Exec(t.Context(), "SELECT 1")
 			return err
@@ -290,7 +290,7 @@ func TestInTxNeverGuessesTheOutcomeOfACommit(t *testing.T) {
 			name := table(t, direct)
 			runs := 0
 			proxy.BreakCommits(1, mode)
-			err := db.InTx(t.Context(), "unknown", func(ctx context.Context, tx pgx.Tx) error {
+			err := db.InTx(t.Context(), "unknown", func(_ context.Context, tx pgx.Tx) error {
 				runs++
 				_, err := tx.Exec(t.Context(), "INSERT INTO "+name+" VALUES ('x', 1)")
 				return err

@@ -86,7 +86,7 @@ func TestGivenDatabaseIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Stop(t.Context())
+	defer func() { _ = s.Stop(context.Background()) }() // nothing depends on it
 	cmd, out, errs := withengines(t, t.TempDir(), []string{"FLORIN_TEST_ENGINES=postgres", "FLORIN_TEST_POSTGRES_URL=" + s.URL(), "FLORIN_TEST_COCKROACH_URL=postgres://nowhere"},
 		"sh", "-c", `echo "$FLORIN_TEST_POSTGRES_URL|$FLORIN_TEST_COCKROACH_URL"`)
 	if err := cmd.Run(); err != nil {

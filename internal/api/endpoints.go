@@ -87,14 +87,14 @@ var (
 			a.OverdraftLimit, a.Available = exampleMoney("25.00"), exampleMoney("125.00")
 			return a
 		}(),
-		codes: []code{code(ledger.AccountNotFound), code(ledger.AccountClosed), code(ledger.OverdraftInUse), code(ledger.InvalidAmount)},
+		codes: []code{code(ledger.AccountNotFound), code(ledger.AccountClosed), code(ledger.AccountReserved), code(ledger.OverdraftInUse), code(ledger.InvalidAmount)},
 	}
 	closeAccountEndpoint = endpoint{
 		id: "closeAccount", method: http.MethodDelete, path: "/api/v1/accounts/{accountId}", tag: tagAccounts, writes: true,
 		summary:     "Close an account for good",
 		description: "Only an empty one. It stays readable as CLOSED, refuses money, and its id is never given out again. Closing it again changes nothing.",
 		answer:      Message{"Account deleted successfully."},
-		codes:       []code{code(ledger.AccountNotFound), code(ledger.AccountNotEmpty)},
+		codes:       []code{code(ledger.AccountNotFound), code(ledger.AccountReserved), code(ledger.AccountNotEmpty)},
 	}
 	getBalanceEndpoint = endpoint{
 		id: "getBalance", method: http.MethodGet, path: "/api/v1/accounts/{accountId}/balance", tag: tagAccounts,

@@ -70,6 +70,7 @@ var errorKinds = []errorKind{
 	{code(ledger.AccountExists), http.StatusConflict, "The account id is taken", "Choose another id. Ids of closed accounts are never given out again."},
 	{code(ledger.AccountFrozen), http.StatusConflict, "The account is frozen", "It neither pays nor receives until it is unfrozen."},
 	{code(ledger.AccountClosed), http.StatusConflict, "The account is closed", "It stays readable and takes no changes any more."},
+	{code(ledger.AccountReserved), http.StatusConflict, "The account is the ledger's own", "Accounts that begin with house: can be read and paid from, not changed or closed."},
 	{code(ledger.AccountNotEmpty), http.StatusConflict, "The account is not empty", "Move the balance away and capture or void its holds first."},
 	{code(ledger.DuplicateTransaction), http.StatusConflict, "The transaction id was used for another request", "Choose another id, or send exactly the first request to get its outcome."},
 	{code(ledger.DuplicateHold), http.StatusConflict, "The hold id was used for another request", "Choose another id, or send exactly the first request to get the hold."},

@@ -180,7 +180,7 @@ type UpdateAccount struct {
 func (u *UpdateAccount) keys(k *keys) { k.account(u.ID) }
 
 func (u *UpdateAccount) apply(b *book) Result {
-	account, failure := b.account(u.ID)
+	account, failure := b.changeable(u.ID)
 	if failure != nil {
 		return failed(failure)
 	}
@@ -212,13 +212,22 @@ func (u *UpdateAccount) apply(b *book) Result {
 	return account.result()
 }
 
+// changeable is an account that people may change: not one of the ledger's own,
+// without which no account could be opened any more.
+func (b *book) changeable(id string) (*accountEntry, *Failure) {
+	if isHouseID(id) {
+		return nil, AccountReserved.Failure("account %s is the ledger's own", id)
+	}
+	return b.account(id)
+}
+
 // CloseAccount closes an empty account for good. Closing it again changes nothing.
 type CloseAccount struct{ ID string }
 
 func (c *CloseAccount) keys(k *keys) { k.account(c.ID) }
 
 func (c *CloseAccount) apply(b *book) Result {
-	account, failure := b.account(c.ID)
+	account, failure := b.changeable(c.ID)
 	if failure != nil {
 		return failed(failure)
 	}

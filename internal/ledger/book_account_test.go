@@ -83,7 +83,10 @@ func TestFailedOpeningLeavesNoAccount(t *testing.T) {
 		t.Fatal("the failed opening was recorded")
 	}
 
-	m.setStatus("house:opening:USD", Frozen)
+	// Nobody can freeze it, but somebody may have, by hand in the database.
+	house := m.accounts["house:opening:USD"]
+	house.Status = Frozen
+	m.accounts["house:opening:USD"] = house
 	m.wantCodes(m.do(m.opening(OpenAccount{ID: "b", Balance: amountOf("1")})), AccountFrozen)
 	if _, exists := m.accounts["b"]; exists {
 		t.Fatal("account b stayed")
@@ -209,5 +212,22 @@ func TestEveryCurrencyKeepsItsDecimals(t *testing.T) {
 		small := decimal.New(1, -decimals-1).String()
 		m.wantCodes(m.do(m.transfer("u", "a", "b", small), m.hold("h2", "a", "b", small, nil), m.hold("h3", "a", "b", "1", nil)), "invalid_input", "invalid_input", "")
 		m.wantCodes(m.do(m.capture("c2", "h3", small)), "invalid_input")
+	}
+}
+
+// Without its opening account no account of a currency could be opened any more.
+func TestTheLedgersOwnAccountsAreNotChanged(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t)
+	m.one(m.opening(OpenAccount{ID: "a", Balance: amountOf("5")}))
+	frozen := Frozen
+	before := m.state()
+	m.wantCodes(m.do(
+		m.update(UpdateAccount{ID: "house:opening:USD", Status: &frozen}),
+		&CloseAccount{ID: "house:opening:USD"},
+		&CloseAccount{ID: "house:none"},
+	), AccountReserved, AccountReserved, AccountReserved)
+	if after := m.state(); after != before {
+		t.Fatalf("%s\nbecame\n%s", before, after)
 	}
 }

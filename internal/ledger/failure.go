@@ -12,6 +12,7 @@ const (
 	AccountNotFound         Code = "account_not_found"         //
 	AccountFrozen           Code = "account_frozen"            // neither pays nor receives until unfrozen
 	AccountClosed           Code = "account_closed"            // for good
+	AccountReserved         Code = "account_reserved"          // the ledger's own account: nobody changes or closes it
 	AccountNotEmpty         Code = "account_not_empty"         // can't be closed: money is posted or held
 	OverdraftInUse          Code = "overdraft_in_use"          // the limit can't go below what is used of it
 	InsufficientFunds       Code = "insufficient_funds"        // available is less than the amount

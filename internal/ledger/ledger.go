@@ -148,7 +148,7 @@ func (l *Ledger) OpenAccount(ctx context.Context, o OpenAccount) (Account, error
 }
 
 // UpdateAccount changes an account's terms. Returns AccountNotFound,
-// AccountClosed, OverdraftInUse and InvalidInput. A second call changes nothing
+// AccountReserved for the ledger's own accounts, AccountClosed, OverdraftInUse and InvalidInput. A second call changes nothing
 // but the version.
 func (l *Ledger) UpdateAccount(ctx context.Context, u UpdateAccount) (Account, error) {
 	if err := u.validate(); err != nil {
@@ -160,8 +160,8 @@ func (l *Ledger) UpdateAccount(ctx context.Context, u UpdateAccount) (Account, e
 	return l.account(ctx, &u)
 }
 
-// CloseAccount closes an account for good. Returns AccountNotFound, and
-// AccountNotEmpty while anything is posted or held. A second call returns the
+// CloseAccount closes an account for good. Returns AccountNotFound,
+// AccountReserved for the ledger's own accounts, and AccountNotEmpty while anything is posted or held. A second call returns the
 // closed account.
 func (l *Ledger) CloseAccount(ctx context.Context, accountID string) (Account, error) {
 	if !isPossibleID(accountID) {

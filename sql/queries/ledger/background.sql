@@ -2,22 +2,25 @@
 -- (its lease lapsed). SKIP LOCKED lets replicas claim side by side; the lease
 -- only spares double work, what makes a transfer happen once is the executor's
 -- own transaction. Partial index transfers_unfinished.
+-- MATERIALIZED, so that no plan runs the inner query more than once.
 -- name: ClaimTransfers :many
-UPDATE transfers
-SET status      = 'IN_PROGRESS',
-    lease_owner = @lease_owner::text,
-    lease_until = @lease_until::timestamptz
-WHERE transfer_id IN (
-    SELECT t.transfer_id
-    FROM transfers AS t
-    WHERE t.status IN ('PENDING', 'IN_PROGRESS')
-      AND (t.lease_until IS NULL OR t.lease_until < @now::timestamptz)
-    ORDER BY t.created_at, t.transfer_id
+WITH claimable AS MATERIALIZED (
+    SELECT c.transfer_id
+    FROM transfers AS c
+    WHERE c.status IN ('PENDING', 'IN_PROGRESS')
+      AND (c.lease_until IS NULL OR c.lease_until < @now::timestamptz)
+    ORDER BY c.created_at, c.transfer_id
     LIMIT @max_transfers
     FOR UPDATE SKIP LOCKED
 )
-RETURNING transfer_id, kind, source_account_id, destination_account_id, amount, currency,
-          description, metadata, request_hash, effective_at, created_at;
+UPDATE transfers AS t
+SET status      = 'IN_PROGRESS',
+    lease_owner = @lease_owner::text,
+    lease_until = @lease_until::timestamptz
+FROM claimable
+WHERE t.transfer_id = claimable.transfer_id
+RETURNING t.transfer_id, t.kind, t.source_account_id, t.destination_account_id, t.amount, t.currency,
+          t.description, t.metadata, t.request_hash, t.effective_at, t.created_at;
 
 -- How much is accepted and not done, and since when. Partial index.
 -- name: UnfinishedTransfers :one

@@ -14,21 +14,23 @@ import (
 )
 
 const ClaimTransfers = `-- name: ClaimTransfers :many
-UPDATE transfers
-SET status      = 'IN_PROGRESS',
-    lease_owner = $1::text,
-    lease_until = $2::timestamptz
-WHERE transfer_id IN (
-    SELECT t.transfer_id
-    FROM transfers AS t
-    WHERE t.status IN ('PENDING', 'IN_PROGRESS')
-      AND (t.lease_until IS NULL OR t.lease_until < $3::timestamptz)
-    ORDER BY t.created_at, t.transfer_id
+WITH claimable AS MATERIALIZED (
+    SELECT c.transfer_id
+    FROM transfers AS c
+    WHERE c.status IN ('PENDING', 'IN_PROGRESS')
+      AND (c.lease_until IS NULL OR c.lease_until < $3::timestamptz)
+    ORDER BY c.created_at, c.transfer_id
     LIMIT $4
     FOR UPDATE SKIP LOCKED
 )
-RETURNING transfer_id, kind, source_account_id, destination_account_id, amount, currency,
-          description, metadata, request_hash, effective_at, created_at
+UPDATE transfers AS t
+SET status      = 'IN_PROGRESS',
+    lease_owner = $1::text,
+    lease_until = $2::timestamptz
+FROM claimable
+WHERE t.transfer_id = claimable.transfer_id
+RETURNING t.transfer_id, t.kind, t.source_account_id, t.destination_account_id, t.amount, t.currency,
+          t.description, t.metadata, t.request_hash, t.effective_at, t.created_at
 `
 
 type ClaimTransfersParams struct {
@@ -56,6 +58,7 @@ type ClaimTransfersRow struct {
 // (its lease lapsed). SKIP LOCKED lets replicas claim side by side; the lease
 // only spares double work, what makes a transfer happen once is the executor's
 // own transaction. Partial index transfers_unfinished.
+// MATERIALIZED, so that no plan runs the inner query more than once.
 func (q *Queries) ClaimTransfers(ctx context.Context, arg ClaimTransfersParams) ([]ClaimTransfersRow, error) {
 	rows, err := q.db.Query(ctx, ClaimTransfers,
 		arg.LeaseOwner,

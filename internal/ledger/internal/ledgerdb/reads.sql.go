@@ -21,8 +21,10 @@ FROM accounts
 WHERE account_id = $1
 `
 
-// Reads. None of them locks a row or joins a serializable transaction, so none
-// disturbs a write. Optional filters are NULL when absent; the connections plan
+// Reads. But for GetAccountSettled none locks a row, and none joins a serializable
+// transaction, so none disturbs a write. On PostgreSQL none waits for one either;
+// on CockroachDB a read of a row that a batch has locked waits for that batch.
+// Optional filters are NULL when absent; the connections plan
 // such statements for the values at hand.
 func (q *Queries) GetAccount(ctx context.Context, accountID string) (Account, error) {
 	row := q.db.QueryRow(ctx, GetAccount, accountID)

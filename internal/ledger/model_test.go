@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"maps"
+	"strings"
 	"time"
 )
 
@@ -244,6 +245,9 @@ func (m *model) open(id, currency string, house bool, balance int64, key string)
 }
 
 func (m *model) update(id, status string, limit int64) string {
+	if strings.HasPrefix(id, "house:") {
+		return "account_reserved"
+	}
 	a, exists := m.accounts[id]
 	if !exists {
 		return "account_not_found"
@@ -270,6 +274,8 @@ func (m *model) update(id, status string, limit int64) string {
 func (m *model) close(id string) string {
 	a, exists := m.accounts[id]
 	switch {
+	case strings.HasPrefix(id, "house:"):
+		return "account_reserved"
 	case !exists:
 		return "account_not_found"
 	case a.status == "CLOSED":

@@ -43,13 +43,6 @@ func UniqueViolation(err error) string {
 	return ""
 }
 
-// Rejected says whether the database refused what a statement asked for, as
-// opposed to conflicts and lost connections: sending the same again will fail
-// again.
-func Rejected(err error) bool {
-	return sqlError(err) != nil && classify(err) == final
-}
-
 // Unavailable says whether err, of InTx or of a single statement, means that the
 // database could not be reached, as opposed to what was asked of it.
 func Unavailable(err error) bool {

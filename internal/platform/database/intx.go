@@ -29,9 +29,9 @@ const (
 //
 // fn can run more than once: it makes no call to the outside, starts no
 // goroutine and keeps no state from an earlier run. It gives its statements the
-// context that it is given, which ends when InTx's time is up. An error that fn returns is
-// returned as it is, after a rollback. Otherwise the error is ErrConflict,
-// ErrUnavailable or ErrCommitUnknown, wrapping the last cause.
+// context that it is given, which ends when InTx's time is up. An error that fn
+// returns is returned as it is, after a rollback. Otherwise the error is
+// ErrConflict, ErrUnavailable or ErrCommitUnknown, wrapping the last cause.
 func (db *DB) InTx(ctx context.Context, name string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, db.transactionMax)

@@ -28,6 +28,8 @@ const (
 	shutdownMax = 20 * time.Second
 	// readyPause is how often an unmigrated database is looked at again.
 	readyPause = time.Second
+	// guessableKey is the length from which on an API key is not guessed.
+	guessableKey = 24
 	// queryMax bounds a single read on behalf of a request.
 	queryMax = 30 * time.Second
 )
@@ -193,6 +195,9 @@ func (a *app) prepare(ctx context.Context) (generatedKey string, err error) {
 			return "", ctx.Err()
 		case <-time.After(readyPause):
 		}
+	}
+	if key := a.flags.BootstrapKey; key != "" && len(key) < guessableKey {
+		a.log.Warn("the bootstrap API key is short enough to be guessed", "characters", len(key), "wanted", guessableKey)
 	}
 	return a.keys.Bootstrap(ctx, a.flags.BootstrapKey)
 }

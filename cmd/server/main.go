@@ -43,6 +43,7 @@ func main() {
 	boundMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	var c commands
 	parsed := kong.Parse(&c,
 		kong.Name("florin"),

@@ -21,7 +21,7 @@ type Account struct {
 	Available      *Money    `json:"available" nullable:"true" doc:"What it can pay: balance - held + overdraftLimit. null: without limit."`
 	OverdraftLimit *Money    `json:"overdraftLimit" nullable:"true" doc:"How far available funds may reach below zero. null: without limit (house accounts)."`
 	Metadata       Metadata  `json:"metadata"`
-	Version        int64     `json:"version" doc:"Counts the account's changes, 1 when opened."`
+	Version        int64     `json:"version" doc:"Counts the account's changes; its opening balance is one."`
 	CreatedAt      time.Time `json:"createdAt" doc:"When it was opened."`
 	UpdatedAt      time.Time `json:"updatedAt" doc:"When it last changed."`
 }

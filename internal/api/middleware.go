@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,10 @@ type request struct {
 }
 
 type requestKey struct{}
+
+// requestMax bounds a request: longer than a transaction may take, and than a
+// read may take on the server. A write that outlives it is found by its id.
+const requestMax = 40 * time.Second
 
 // requestFrom returns nil outside a request.
 func requestFrom(ctx context.Context) *request {
@@ -51,7 +56,9 @@ func newDurations(registry prometheus.Registerer) *prometheus.HistogramVec {
 func (a *api) observe(c *gin.Context) {
 	elapsed := clock.Stopwatch()
 	r := &request{id: requestID(c.GetHeader("X-Request-Id"))}
-	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestKey{}, r))
+	ctx, cancel := context.WithTimeout(context.WithValue(c.Request.Context(), requestKey{}, r), requestMax)
+	defer cancel()
+	c.Request = c.Request.WithContext(ctx)
 	header := c.Writer.Header()
 	header["X-Request-Id"] = []string{r.id}
 	header["X-Content-Type-Options"] = []string{"nosniff"}

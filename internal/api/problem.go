@@ -93,7 +93,7 @@ var errorKinds = []errorKind{
 	{codeShuttingDown, http.StatusServiceUnavailable, "This server is shutting down", "Nothing was taken. Send the same request again after Retry-After seconds."},
 	{codeConflictRetry, http.StatusServiceUnavailable, "Other requests came in the way", "Nothing was applied. Send the same request again after Retry-After seconds."},
 	{codeDatabaseUnavailable, http.StatusServiceUnavailable, "The database is unavailable", "Send the same request again after Retry-After seconds."},
-	{codeOutcomeUnknown, http.StatusServiceUnavailable, "The outcome is unknown", "It is done in full or not at all. Send the same request with the same id again to learn which."},
+	{codeOutcomeUnknown, http.StatusServiceUnavailable, "The outcome is unknown", "It is done in full or not at all. Send the same request with the same id or Idempotency-Key again to learn which; one that had neither must be looked up first."},
 	{codeTimeout, http.StatusServiceUnavailable, "It took too long", "A change may still be done. Send the same request with the same id again to learn its outcome."},
 	{codeNotReady, http.StatusServiceUnavailable, "The server is not ready", "The database does not answer or is not migrated yet."},
 }

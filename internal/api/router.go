@@ -1,7 +1,7 @@
 // Package api is Florin's HTTP face: routes, request and response types, the one
 // mapper from errors to answers, and the OpenAPI description of it all.
 //
-// It guarantees that every answer is JSON of a documented shape, every error an
+// It guarantees that every answer of the API is JSON of a documented shape, every error an
 // RFC 9457 problem with a stable code and the request's id, and that an amount
 // goes in and out exactly as it was written. It decides nothing about money:
 // a handler parses, calls one method of the ledger, and renders.

@@ -81,7 +81,7 @@ type Metadata json.RawMessage
 func (Metadata) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: huma.TypeObject, AdditionalProperties: true,
-		Description: "Any JSON object of at most 8192 bytes, kept as it is.",
+		Description: "Any JSON object of at most 8192 bytes. Keys come back sorted, numbers without exponent.",
 		Examples:    []any{map[string]any{"customer": "42"}},
 	}
 }

@@ -89,7 +89,10 @@ func (k *Keys) Authenticate(ctx context.Context, key string) (Actor, error) {
 // it can't be read again.
 func (k *Keys) Bootstrap(ctx context.Context, configured string) (generated string, err error) {
 	if configured != "" {
-		return "", k.configure(ctx, configured)
+		if err := k.store(ctx, configured); err != nil {
+			return "", err
+		}
+		return "", k.revokeOthers(ctx, configured)
 	}
 	n, err := k.queries.CountAPIKeys(ctx)
 	if err != nil {
@@ -98,11 +101,12 @@ func (k *Keys) Bootstrap(ctx context.Context, configured string) (generated stri
 	if n > 0 {
 		return "", nil
 	}
+	// Two replicas may come here at once: then there are two keys, both valid.
 	generated = NewKey()
-	return generated, k.configure(ctx, generated)
+	return generated, k.store(ctx, generated)
 }
 
-func (k *Keys) configure(ctx context.Context, key string) error {
+func (k *Keys) store(ctx context.Context, key string) error {
 	if strings.TrimSpace(key) != key {
 		return errors.New("the bootstrap API key must not begin or end with blanks")
 	}
@@ -113,7 +117,12 @@ func (k *Keys) configure(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("store API key: %w", err)
 	}
-	_, err = k.queries.RevokeOtherAPIKeys(ctx, identitydb.RevokeOtherAPIKeysParams{
+	return nil
+}
+
+func (k *Keys) revokeOthers(ctx context.Context, key string) error {
+	hash := sha256.Sum256([]byte(key))
+	_, err := k.queries.RevokeOtherAPIKeys(ctx, identitydb.RevokeOtherAPIKeysParams{
 		Name: bootstrapName, SecretHash: hash[:], Now: k.clock(),
 	})
 	if err != nil {

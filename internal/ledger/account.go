@@ -77,7 +77,7 @@ type Account struct {
 	Shortfall decimal.Decimal
 	// Postings is the number of postings, and the seq of the newest.
 	Postings int64
-	// Version counts the changes of the account; 1 when opened.
+	// Version counts the changes of the account: 1 when opened, 2 with a balance.
 	Version   int64
 	Metadata  json.RawMessage
 	CreatedAt time.Time

@@ -165,6 +165,13 @@ func (l *Ledger) expireHolds(ctx context.Context) {
 		}
 		if err := l.executor.do(ctx, units...); err != nil && ctx.Err() == nil {
 			l.log.Warn("expired holds have to wait", "holds", len(units), "error", err)
+			continue
+		}
+		for i, u := range units {
+			if u.err != nil {
+				l.log.Warn("an expired hold has to wait", "hold", expired[i].HoldID, "error", u.err)
+				break // the rest most likely for the same reason
+			}
 		}
 	}
 }

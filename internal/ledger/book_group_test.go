@@ -53,24 +53,26 @@ func TestGroupWithAnAcceptedTransfer(t *testing.T) {
 
 	results := m.atomic(m.transfer("t1", "a", "b", "1"), m.transfer("accepted", "a", "b", "4"), m.transfer("t2", "a", "b", "100"))
 	m.wantCodes(results, BatchAborted, BatchAborted, InsufficientFunds)
-	if got := m.transfers["accepted"]; got.Status != Pending || results[1].Transfer != nil {
-		t.Fatalf("an accepted transfer has its own time, but it is %+v, answered with %+v", got, results[1].Transfer)
+	if got := m.transfers["accepted"]; got.Status != Failed || results[1].Transfer == nil {
+		t.Fatalf("answered as failed, it must not be executed later: %+v", got)
 	}
-	// When it breaks the group itself, it still has its own time.
 	m.one(acceptance{m.transfer("poor", "a", "b", "50")})
 	results = m.atomic(m.transfer("t3", "a", "b", "1"), m.transfer("poor", "a", "b", "50"))
 	m.wantCodes(results, BatchAborted, InsufficientFunds)
-	if got := m.transfers["poor"]; got.Status != Pending {
+	if got := m.transfers["poor"]; got.Status != Failed || got.Failure.Code != InsufficientFunds {
 		t.Fatalf("%+v", got)
 	}
 	m.wantBalance("a", "10", "0")
 
+	accepted = m.transfer("accepted-too", "a", "b", "4")
+	m.one(acceptance{accepted})
 	m.wantCodes(m.atomic(m.transfer("t4", "a", "b", "1"), accepted), "", "")
 	m.wantCodes(m.do(accepted, acceptance{accepted}), "", "")
 	m.wantBalance("b", "5", "0")
 }
 
-// Its rows are new and changed twice: undoing the group must not undo the acceptance.
+// Its rows are new and changed twice: undoing the group must not undo the
+// acceptance, which then ends by the group's failure.
 func TestGroupWithATransferAcceptedInTheSameBatch(t *testing.T) {
 	t.Parallel()
 	m := newMemory(t)
@@ -78,7 +80,7 @@ func TestGroupWithATransferAcceptedInTheSameBatch(t *testing.T) {
 	broken := newUnit(m.transfer("t", "a", "b", "4"), m.transfer("t1", "a", "b", "100"))
 	m.run(newUnit(acceptance{m.transfer("t", "a", "b", "4")}), broken)
 	m.wantCodes(broken.results, BatchAborted, InsufficientFunds)
-	if got := m.transfers["t"]; got.Status != Pending {
+	if got := m.transfers["t"]; got.Status != Failed || got.Failure.Code != BatchAborted {
 		t.Fatalf("the accepted transfer is %+v", got)
 	}
 	done := newUnit(m.transfer("u", "a", "b", "4"), m.transfer("u1", "a", "b", "1"))

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -207,9 +208,15 @@ func (e *executor) transact(batch []*unit) error {
 		e.metrics.repeated.Inc()
 		err = e.try(batch, true)
 	}
+	unknown := err
 	for try := 1; errors.Is(err, database.ErrCommitUnknown) && try < commitTries; try++ {
 		e.metrics.unknown.Inc()
+		unknown = err
 		err = e.try(batch, true)
+	}
+	if err != nil && errors.Is(unknown, database.ErrCommitUnknown) {
+		// Whatever stopped the second look, "nothing was applied" would be a guess.
+		return fmt.Errorf("%w (looking again: %w)", unknown, err)
 	}
 	return err
 }

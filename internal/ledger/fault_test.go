@@ -183,3 +183,26 @@ func TestMetricsCountWhatBecameOfCommands(t *testing.T) {
 		}
 	})
 }
+
+// The commit was made, its answer lost, and the database stayed away: "nothing was
+// applied" would be wrong, and a caller who believed it might pay twice.
+func TestAnUnknownCommitStaysUnknownWhenTheDatabaseIsGone(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		url = fresh(t, url)
+		proxy := dbtest.NewProxy(t, url)
+		// One connection, so that none is left over when the database is gone.
+		l := ledger.New(dbtest.Open(t, url, database.Options{MaxConns: 4}),
+			dbtest.Open(t, proxy.URL, database.Options{Plans: database.PlansPinned, MaxConns: 1}), ledger.Options{})
+		run(t, l)
+		accountID := id.New("a")
+		proxy.BreakCommits(1, dbtest.CommitAppliedThenGone)
+		_, err := l.OpenAccount(t.Context(), ledger.OpenAccount{ID: accountID})
+		if !errors.Is(err, database.ErrCommitUnknown) {
+			t.Fatalf("got %v; want ErrCommitUnknown", err)
+		}
+		if _, err := l.Account(t.Context(), accountID); err != nil {
+			t.Fatalf("the commit was made: %v", err)
+		}
+	})
+}

@@ -141,8 +141,12 @@ func (l *Ledger) OpenAccount(ctx context.Context, o OpenAccount) (Account, error
 	// Random, so that only a re-run of this very call finds "its" account.
 	o.openingHash = requestHash(id.New("open"))
 	if o.IdempotencyKey != "" {
+		limit := "none"
+		if o.OverdraftLimit.Valid {
+			limit = plain(o.OverdraftLimit.Decimal)
+		}
 		o.openingHash = requestHash("open", o.IdempotencyKey, o.ID, string(o.Type), string(o.Currency), plain(o.Balance),
-			plain(o.OverdraftLimit.Decimal), string(o.Metadata))
+			limit, string(o.Metadata))
 	}
 	return l.account(ctx, &o)
 }

@@ -176,8 +176,8 @@ func (m *model) accept(id string, r modelRequest) string {
 	return ""
 }
 
-// atomic is all or nothing: on a failure the state is what it was, and each new
-// transfer is noted as failed.
+// atomic is all or nothing: on a failure the state is what it was, and each
+// transfer without an outcome is noted as failed.
 func (m *model) atomic(ids []string, requests []modelRequest) []string {
 	if len(ids) == 1 {
 		return []string{m.transfer(ids[0], requests[0], false)}
@@ -201,12 +201,10 @@ func (m *model) atomic(ids []string, requests []modelRequest) []string {
 		if i == broken {
 			reason = why
 		}
-		if t, exists := m.transfers[ids[i]]; !exists {
-			codes[i] = m.finish(ids[i], requests[i], reason, "")
-		} else if code, known := m.replay(ids[i], requests[i]); known {
+		if code, known := m.replay(ids[i], requests[i]); known {
 			codes[i] = code
-		} else if t.status == "PENDING" {
-			codes[i] = reason
+		} else {
+			codes[i] = m.finish(ids[i], requests[i], reason, "")
 		}
 	}
 	return codes

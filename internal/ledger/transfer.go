@@ -135,15 +135,17 @@ func (r *TransferRequest) apply(b *book) Result {
 }
 
 // abort records that the transfer's atomic batch failed, the transfer itself
-// with why.
+// with why. One that was accepted earlier ends by it too: an answer of FAILED
+// must stay true.
 func (r *TransferRequest) abort(b *book, why *Failure) Result {
+	transfer := r.transfer(b.now)
 	if entry := b.transfers[r.ID]; entry != nil {
 		if result, done := entry.replay(r.hash); done {
 			return result
 		}
-		return Result{Err: why} // accepted earlier: it is executed in its own time
+		transfer = entry.Transfer
 	}
-	return b.fail(r.transfer(b.now), r.hash, why)
+	return b.fail(transfer, r.hash, why)
 }
 
 // acceptance stores a request as PENDING, to be executed later.

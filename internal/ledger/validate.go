@@ -100,6 +100,10 @@ func (f *fields) metadata(data json.RawMessage) json.RawMessage {
 	if len(data) == 0 || string(data) == "null" {
 		return nil
 	}
+	if len(data) > rawMetadataMax {
+		f.add("metadata", "must have at most %d bytes", MaxMetadataBytes)
+		return nil
+	}
 	canonical, err := canonicalObject(data)
 	if err != nil {
 		f.add("metadata", "%v", err)
@@ -108,6 +112,10 @@ func (f *fields) metadata(data json.RawMessage) json.RawMessage {
 }
 
 var errNotAnObject = errors.New("must be a JSON object")
+
+// rawMetadataMax bounds metadata before it is parsed: blanks and escapes may go,
+// but not much else.
+const rawMetadataMax = 2 * MaxMetadataBytes
 
 // canonicalObject writes a JSON object with its keys sorted and without blanks,
 // numbers as they are.
@@ -180,8 +188,8 @@ func storable(text string) error {
 }
 
 // numberDigitsMax bounds the zeros that an exponent stands for, on either side
-// of the point.
-const numberDigitsMax = 400
+// of the point: a few bytes must not become many.
+const numberDigitsMax = 40
 
 func normalNumber(n json.Number) (json.Number, error) {
 	outOfRange := fmt.Errorf("number %.20s is out of range", n)

@@ -46,7 +46,8 @@ type Options struct {
 	Plans    Plans
 	// Schema is put before the search path; "" leaves the server's default.
 	Schema string
-	// StatementTimeout ends a statement on the server; 0 means never.
+	// StatementTimeout ends a statement on the server, and a transaction that
+	// waits that long for its next one; 0 means never.
 	StatementTimeout time.Duration
 	// ApplicationName is what the server shows for these connections.
 	ApplicationName string
@@ -87,7 +88,10 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	parameters["timezone"] = "UTC"
 	if o.StatementTimeout > 0 {
-		parameters["statement_timeout"] = fmt.Sprint(o.StatementTimeout.Milliseconds())
+		milliseconds := fmt.Sprint(o.StatementTimeout.Milliseconds())
+		parameters["statement_timeout"] = milliseconds
+		// A client that vanished between two statements must not keep its locks.
+		parameters["idle_in_transaction_session_timeout"] = milliseconds
 	}
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		registerTypes(conn.TypeMap())

@@ -32,6 +32,8 @@ type Break int
 const (
 	CommitApplied Break = iota // the database did it, its answer was lost
 	CommitLost                 // the database never heard of it
+	// CommitAppliedThenGone is CommitApplied, and the database is not reached again.
+	CommitAppliedThenGone
 )
 
 // commitMessage is how pgx sends COMMIT: a simple Query of the wire protocol.
@@ -111,6 +113,9 @@ func (p *Proxy) take() (mode Break, taken bool) {
 	}
 	p.armed--
 	p.broken++
+	if p.mode == CommitAppliedThenGone {
+		_ = p.listener.Close()
+	}
 	return p.mode, true
 }
 

@@ -96,7 +96,8 @@ SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
 FROM postings
 WHERE account_id = @account_id AND seq = @seq;
 
--- Waits for a batch that is changing the account just now, and holds up none:
+-- Waits for a batch that is changing the account just now, and holds up the next
+-- no longer than one row takes to read:
 -- for the one reading that must see every posting up to this moment.
 -- name: GetAccountSettled :one
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,

@@ -56,7 +56,8 @@ WHERE account_id = $1
 FOR SHARE
 `
 
-// Waits for a batch that is changing the account just now, and holds up none:
+// Waits for a batch that is changing the account just now, and holds up the next
+// no longer than one row takes to read:
 // for the one reading that must see every posting up to this moment.
 func (q *Queries) GetAccountSettled(ctx context.Context, accountID string) (Account, error) {
 	row := q.db.QueryRow(ctx, GetAccountSettled, accountID)

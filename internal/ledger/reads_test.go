@@ -353,7 +353,7 @@ func TestWhatIsReadBackEqualsTheFirstAnswer(t *testing.T) {
 		a, b := openWith(t, l, "10"), openWith(t, l, "0")
 		at := time.Date(2024, 2, 29, 23, 59, 59, 123456789, time.FixedZone("", -3600))
 		for _, metadata := range []string{
-			``, `{}`, `{"b":1,"a":"<&> é \" \\ \u2028"}`, `{"n":[1.50, 0.1, 1e2, 1E+5, -0, -0.0, 1e-7, 1e-30, 1.5e300, 12345678901234567890.123456789, 0, 1.0]}`,
+			``, `{}`, `{"b":1,"a":"<&> é \" \\ \u2028"}`, `{"n":[1.50, 0.1, 1e2, 1E+5, -0, -0.0, 1e-7, 1e-30, 1.5e30, 12345678901234567890.123456789, 0, 1.0]}`,
 			`{"deep":` + strings.Repeat("[", 4000) + strings.Repeat("]", 4000) + `}`, `{"deep":{"z":[[],{},null,true,false,""],"a":{"":1}}}`,
 		} {
 			request := ledger.TransferRequest{ID: id.New("t"), SourceAccountID: a.ID, DestinationAccountID: b.ID, Amount: usd("0.10"),

@@ -230,10 +230,15 @@ func (a *api) closeAccount(ctx context.Context, in *AccountPath) (*messageOutput
 
 func (a *api) getBalance(ctx context.Context, in *balanceInput) (*balanceOutput, error) {
 	at := in.At.UTC()
+	var account ledger.Account
+	var err error
 	if at.IsZero() {
+		// As it is, not as of this replica's clock, which may be behind another's.
+		account, err = a.ledger.Account(ctx, string(in.AccountID))
 		at = clock.System()
+	} else {
+		account, err = a.ledger.BalanceAt(ctx, string(in.AccountID), at)
 	}
-	account, err := a.ledger.BalanceAt(ctx, string(in.AccountID), at)
 	if err != nil {
 		return nil, err
 	}

@@ -163,9 +163,11 @@ func (l *Ledger) expireHolds(ctx context.Context) {
 		for i, row := range expired {
 			units[i] = newUnit(&release{holdID: row.HoldID, sourceAccountID: row.SourceAccountID, to: HoldLapsed})
 		}
-		if err := l.executor.do(ctx, units...); err != nil && ctx.Err() == nil {
-			l.log.Warn("expired holds have to wait", "holds", len(units), "error", err)
-			continue
+		if err := l.executor.do(ctx, units...); err != nil {
+			if ctx.Err() == nil {
+				l.log.Warn("expired holds have to wait", "holds", len(units), "error", err)
+			}
+			continue // the units may still be under way
 		}
 		for i, u := range units {
 			if u.err != nil {

@@ -25,7 +25,7 @@ type raw struct {
 }
 
 // The three statements of a batch. They are the ledger's own inserts and update
-// (sql/queries/ledger/execute.sql) without what only failures, holds and
+// (sql/queries/ledger/executor.sql) without what only failures, holds and
 // reversals need.
 const (
 	rawTransfers = `

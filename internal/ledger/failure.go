@@ -40,6 +40,7 @@ type Failure struct {
 	Message string // for people; names the account or transfer concerned
 }
 
+// Error is the code and the message, for logs.
 func (f *Failure) Error() string { return string(f.Code) + ": " + f.Message }
 
 // Is compares codes.
@@ -64,6 +65,7 @@ type FieldError struct {
 	Problem string // what is wrong and what the limit is
 }
 
+// Error names the first of the fields, for logs.
 func (e *InvalidInput) Error() string {
 	if len(e.Fields) == 0 {
 		return "invalid input"

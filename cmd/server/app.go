@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,7 @@ type serverFlags struct {
 	BatchMax       int           `name:"executor-batch" help:"Most transfers in one transaction of the executor." default:"1000" env:"FLORIN_EXECUTOR_BATCH"`
 	QueueMax       int           `name:"executor-queue" help:"Most transfers that may wait; above that callers get 503." default:"20000" env:"FLORIN_EXECUTOR_QUEUE"`
 	SweepInterval  time.Duration `help:"How often accepted transfers are looked for that a dead replica left." default:"60s" env:"FLORIN_SWEEP_INTERVAL"`
+	Region         string        `help:"Home region of accounts opened here, when the database has it; default: the region that the connections lead to." env:"FLORIN_REGION"`
 	MaxConnections int32         `name:"db-connections" help:"Most connections for reads; the executor has its own." default:"16" env:"FLORIN_DB_CONNECTIONS"`
 }
 
@@ -101,7 +103,7 @@ func newApp(ctx context.Context, flags serverFlags, databaseURL string, log *slo
 	a.keys = identity.NewKeys(a.reads, clock.System)
 	a.ledger = ledger.New(a.reads, a.writes, ledger.Options{
 		Workers: flags.Workers, BatchMax: flags.BatchMax, QueueMax: flags.QueueMax,
-		SweepInterval: flags.SweepInterval, Log: log, Registry: a.metrics,
+		SweepInterval: flags.SweepInterval, HomeRegion: flags.Region, Log: log, Registry: a.metrics,
 	})
 	a.handler = api.New(api.Options{
 		Ledger: a.ledger, Authenticate: a.authenticate, Ready: a.checkReady,
@@ -199,7 +201,17 @@ func (a *app) prepare(ctx context.Context) (generatedKey string, err error) {
 	if key := a.flags.BootstrapKey; key != "" && len(key) < guessableKey {
 		a.log.Warn("the bootstrap API key is short enough to be guessed", "characters", len(key), "wanted", guessableKey)
 	}
+	a.tellRegion(ctx)
 	return a.keys.Bootstrap(ctx, a.flags.BootstrapKey)
+}
+
+// tellRegion warns of a region that accounts can't be opened in.
+func (a *app) tellRegion(ctx context.Context) {
+	regions, here, err := a.reads.Regions(ctx)
+	if err == nil && a.flags.Region != "" && !slices.Contains(regions, a.flags.Region) {
+		a.log.Warn("the database does not have this server's region: run florin migrate with it",
+			"region", a.flags.Region, "regions", regions, "accounts_open_in", here)
+	}
 }
 
 // serve serves until ctx ends and then lets the requests under way finish.

@@ -21,6 +21,7 @@ type Account struct {
 	Available      *Money    `json:"available" nullable:"true" doc:"What it can pay: balance - held + overdraftLimit. null: without limit."`
 	OverdraftLimit *Money    `json:"overdraftLimit" nullable:"true" doc:"How far available funds may reach below zero. null: without limit (house accounts)."`
 	Metadata       Metadata  `json:"metadata"`
+	HomeRegion     string    `json:"homeRegion,omitempty" doc:"Where the account's rows live. Absent in a database without regions, and for an account that was opened before there were any." example:"us-east-1"`
 	Version        int64     `json:"version" doc:"Counts the account's changes; its opening balance is one."`
 	CreatedAt      time.Time `json:"createdAt" doc:"When it was opened."`
 	UpdatedAt      time.Time `json:"updatedAt" doc:"When it last changed."`
@@ -32,7 +33,7 @@ func accountOf(a ledger.Account) Account {
 		Balance: moneyOf(a.Posted, a.Currency), Held: moneyOf(a.Held, a.Currency),
 		Available:      optionalMoneyOf(a.Available(), a.Currency),
 		OverdraftLimit: optionalMoneyOf(a.OverdraftLimit, a.Currency),
-		Metadata:       Metadata(a.Metadata), Version: a.Version, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
+		Metadata:       Metadata(a.Metadata), HomeRegion: a.HomeRegion, Version: a.Version, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
 	}
 }
 
@@ -44,6 +45,7 @@ type OpenAccountRequest struct {
 	Currency       string   `json:"currency,omitempty" default:"USD" doc:"ISO 4217, in capitals."`
 	OverdraftLimit Amount   `json:"overdraftLimit,omitempty" doc:"How far available funds may reach below zero. Default 0; without limit for house accounts."`
 	Metadata       Metadata `json:"metadata,omitempty"`
+	HomeRegion     string   `json:"homeRegion,omitempty" doc:"A region of the database, for good. Default: the region of the server that is asked." example:"us-east-1"`
 }
 
 var openAccountMembers = []member[OpenAccountRequest]{
@@ -53,6 +55,7 @@ var openAccountMembers = []member[OpenAccountRequest]{
 	{"currency", false, func(d *decoder, r *OpenAccountRequest) { d.readText(&r.Currency) }},
 	{"overdraftLimit", false, func(d *decoder, r *OpenAccountRequest) { d.readAmount(&r.OverdraftLimit) }},
 	{"metadata", false, func(d *decoder, r *OpenAccountRequest) { d.readMetadata(&r.Metadata) }},
+	{"homeRegion", false, func(d *decoder, r *OpenAccountRequest) { d.readText(&r.HomeRegion) }},
 }
 
 func (OpenAccountRequest) members() []member[OpenAccountRequest] { return openAccountMembers }
@@ -162,6 +165,7 @@ func (a *api) openAccount(ctx context.Context, in *openAccountInput) (*openedAcc
 	open := ledger.OpenAccount{
 		ID: in.id(ctx, "acc", r.AccountID), Type: ledger.AccountType(r.AccountType), Currency: money.Currency(r.Currency),
 		Balance: r.Balance.Decimal, OverdraftLimit: r.OverdraftLimit.NullDecimal, Metadata: json.RawMessage(r.Metadata),
+		HomeRegion: r.HomeRegion,
 	}
 	if in.Key != "" {
 		open.IdempotencyKey = in.digest(ctx, "account")

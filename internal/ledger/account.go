@@ -78,10 +78,14 @@ type Account struct {
 	// Postings is the number of postings, and the seq of the newest.
 	Postings int64
 	// Version counts the changes of the account: 1 when opened, 2 with a balance.
-	Version   int64
-	Metadata  json.RawMessage
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	Version  int64
+	Metadata json.RawMessage
+	// HomeRegion is where the account's rows live in a database of several
+	// regions; "" in one without, and for accounts opened before it had any,
+	// which live in the first. It never changes.
+	HomeRegion string
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
 }
 
 // Available is what the account can pay: posted - held + overdraft limit. Not
@@ -122,6 +126,8 @@ type OpenAccount struct {
 	// without limit for the house's.
 	OverdraftLimit decimal.NullDecimal
 	Metadata       json.RawMessage // a JSON object; {} when empty
+	// HomeRegion is one of the database's regions; this replica's when empty.
+	HomeRegion string
 	// IdempotencyKey, when not empty, makes a second call with the same content
 	// return the account that the first one opened. It needs ID to be set.
 	IdempotencyKey string
@@ -146,12 +152,12 @@ func (o *OpenAccount) apply(b *book) Result {
 	}
 	account := b.open(Account{
 		ID: o.ID, Type: o.Type, Currency: o.Currency,
-		OverdraftLimit: o.OverdraftLimit, Metadata: o.Metadata,
+		OverdraftLimit: o.OverdraftLimit, Metadata: o.Metadata, HomeRegion: o.HomeRegion,
 	}, o.openingHash)
 	if o.Balance.IsPositive() {
 		house := OpeningAccountID(o.Currency)
 		if b.accounts[house] == nil {
-			b.open(Account{ID: house, Type: Equity, Currency: o.Currency, Metadata: emptyObject}, []byte(house))
+			b.open(Account{ID: house, Type: Equity, Currency: o.Currency, Metadata: emptyObject, HomeRegion: o.HomeRegion}, []byte(house))
 		}
 		opening := Transfer{
 			ID: o.openingTransferID, Kind: KindOpening, SourceAccountID: house, DestinationAccountID: o.ID,

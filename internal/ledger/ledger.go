@@ -17,6 +17,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,11 @@ type Options struct {
 	// Default 1 s.
 	ExpiryInterval time.Duration
 
+	// HomeRegion is where accounts live that are opened without a region of
+	// their own, if the database has it. Default: the region that the
+	// connections lead to.
+	HomeRegion string
+
 	Clock    clock.Clock           // default clock.System
 	Log      *slog.Logger          // default slog.Default()
 	Registry prometheus.Registerer // default: metrics are kept to itself
@@ -60,6 +66,7 @@ type Ledger struct {
 	executor *executor
 	metrics  *metrics
 
+	homeRegion     string
 	replica        string // owner of this process's leases
 	sweepInterval  time.Duration
 	expiryInterval time.Duration
@@ -88,6 +95,7 @@ func New(reads, writes *database.DB, o Options) *Ledger {
 	l := &Ledger{
 		reads: reads, queries: ledgerdb.New(reads), clock: o.Clock, log: o.Log, metrics: m,
 		executor:      newExecutor(writes, o.Clock, o, m),
+		homeRegion:    o.HomeRegion,
 		replica:       id.New("replica"),
 		sweepInterval: o.SweepInterval, expiryInterval: o.ExpiryInterval,
 		accepted: make(chan struct{}, 1),
@@ -146,9 +154,30 @@ func (l *Ledger) OpenAccount(ctx context.Context, o OpenAccount) (Account, error
 			limit = plain(o.OverdraftLimit.Decimal)
 		}
 		o.openingHash = requestHash("open", o.IdempotencyKey, o.ID, string(o.Type), string(o.Currency), plain(o.Balance),
-			limit, string(o.Metadata))
+			limit, string(o.Metadata), o.HomeRegion)
+	}
+	if err := l.home(ctx, &o); err != nil {
+		return Account{}, err
 	}
 	return l.account(ctx, &o)
+}
+
+// home sees to an account's region: one that the database has, if it has any.
+func (l *Ledger) home(ctx context.Context, o *OpenAccount) error {
+	regions, here, err := l.reads.Regions(ctx)
+	switch {
+	case err != nil:
+		return err
+	case o.HomeRegion == "" && slices.Contains(regions, l.homeRegion):
+		o.HomeRegion = l.homeRegion
+	case o.HomeRegion == "":
+		o.HomeRegion = here
+	case len(regions) == 0:
+		return invalid("homeRegion", "must be absent: this database has no regions")
+	case !slices.Contains(regions, o.HomeRegion):
+		return invalid("homeRegion", "must be one of %s", strings.Join(regions, ", "))
+	}
+	return nil
 }
 
 // UpdateAccount changes an account's terms. Returns AccountNotFound,

@@ -118,7 +118,7 @@ func queue[Row any](batch *pgx.Batch, sql string, ids []string, columns func(*Ro
 func accountColumns(a *ledgerdb.Account) []any {
 	return []any{
 		&a.AccountID, &a.AccountType, &a.Currency, &a.Status, &a.Posted, &a.Held, &a.OverdraftLimit,
-		&a.Shortfall, &a.LastSeq, &a.Version, &a.Metadata, &a.OpeningHash, &a.CreatedAt, &a.UpdatedAt,
+		&a.Shortfall, &a.LastSeq, &a.Version, &a.Metadata, &a.OpeningHash, &a.CreatedAt, &a.UpdatedAt, &a.HomeRegion,
 	}
 }
 
@@ -136,7 +136,7 @@ func holdColumns(h *ledgerdb.Hold) []any {
 	return []any{
 		&h.HoldID, &h.SourceAccountID, &h.DestinationAccountID, &h.Amount, &h.Currency, &h.Status,
 		&h.CapturedAmount, &h.CaptureID, &h.Description, &h.Metadata, &h.RequestHash, &h.ExpiresAt,
-		&h.CreatedAt, &h.UpdatedAt,
+		&h.CreatedAt, &h.UpdatedAt, &h.HomeRegion,
 	}
 }
 
@@ -168,6 +168,15 @@ func (b *book) save(ctx context.Context, tx pgx.Tx) error {
 // again with its ids looked up first.
 var errNotNew = errors.New("an id is not new")
 
+// homeOf is where the rows of an account live; nowhere in particular when there
+// is no such account, as in a failed transfer.
+func (b *book) homeOf(accountID string) string {
+	if account := b.accounts[accountID]; account != nil {
+		return account.HomeRegion
+	}
+	return ""
+}
+
 func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 	var opened ledgerdb.InsertAccountsParams
 	var changed ledgerdb.UpdateBalancesParams
@@ -191,6 +200,7 @@ func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 			opened.OpeningHashes = append(opened.OpeningHashes, a.openingHash)
 			opened.CreatedAt = append(opened.CreatedAt, a.CreatedAt)
 			opened.UpdatedAt = append(opened.UpdatedAt, a.UpdatedAt)
+			opened.HomeRegions = append(opened.HomeRegions, a.HomeRegion)
 			continue
 		}
 		changed.AccountIds = append(changed.AccountIds, a.ID)
@@ -200,6 +210,7 @@ func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 		changed.LastSeqs = append(changed.LastSeqs, a.Postings)
 		changed.Versions = append(changed.Versions, a.Version)
 		changed.UpdatedAt = append(changed.UpdatedAt, a.UpdatedAt)
+		changed.HomeRegions = append(changed.HomeRegions, a.HomeRegion)
 	}
 	if len(opened.AccountIds) > 0 {
 		if err := q.InsertAccounts(ctx, opened); err != nil {
@@ -261,6 +272,7 @@ func (b *book) saveTransfers(ctx context.Context, q *ledgerdb.Queries) error {
 		created.EffectiveAt = append(created.EffectiveAt, orZero(t.EffectiveAt))
 		created.CreatedAt = append(created.CreatedAt, t.CreatedAt)
 		created.FinishedAt = append(created.FinishedAt, orZero(t.FinishedAt))
+		created.HomeRegions = append(created.HomeRegions, b.homeOf(t.SourceAccountID))
 	}
 	if len(created.TransferIds) > 0 {
 		if err := q.InsertTransfers(ctx, created); err != nil {
@@ -286,6 +298,7 @@ func (b *book) savePostings(ctx context.Context, q *ledgerdb.Queries) error {
 		p.Balances = append(p.Balances, posting.Balance)
 		p.Currencies = append(p.Currencies, string(posting.Currency))
 		p.CreatedAt = append(p.CreatedAt, posting.CreatedAt)
+		p.HomeRegions = append(p.HomeRegions, b.homeOf(posting.AccountID))
 	}
 	return q.InsertPostings(ctx, p)
 }
@@ -316,6 +329,7 @@ func (b *book) saveHolds(ctx context.Context, q *ledgerdb.Queries) error {
 		placed.ExpiresAt = append(placed.ExpiresAt, orZero(h.ExpiresAt))
 		placed.CreatedAt = append(placed.CreatedAt, h.CreatedAt)
 		placed.UpdatedAt = append(placed.UpdatedAt, h.UpdatedAt)
+		placed.HomeRegions = append(placed.HomeRegions, b.homeOf(h.SourceAccountID))
 	}
 	if len(placed.HoldIds) > 0 {
 		if err := q.InsertHolds(ctx, placed); err != nil {
@@ -356,7 +370,7 @@ func accountFromRow(row ledgerdb.Account) Account {
 		ID: row.AccountID, Type: AccountType(row.AccountType), Currency: money.Currency(row.Currency),
 		Status: AccountStatus(row.Status), Posted: row.Posted, Held: row.Held,
 		OverdraftLimit: row.OverdraftLimit, Shortfall: row.Shortfall,
-		Postings: row.LastSeq, Version: row.Version, Metadata: row.Metadata,
+		Postings: row.LastSeq, Version: row.Version, Metadata: row.Metadata, HomeRegion: row.HomeRegion,
 		CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
 	}
 }

@@ -65,6 +65,7 @@ type DB struct {
 
 	metrics        *Metrics
 	transactionMax time.Duration
+	regions        regions
 }
 
 // Open connects to the database at url and finds out which engine it is. It

@@ -78,14 +78,19 @@ func newProvider(db *DB) (*goose.Provider, error) {
 // which its holder's death releases; a row with a lease on CockroachDB, where
 // advisory locks exclude nobody.
 func migrationLock(engine Engine) (goose.ProviderOption, error) {
-	// Who waits looks again each second, for five minutes.
-	const triesMax = 300
 	if engine == Cockroach {
-		locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(time.Second, triesMax))
+		locker, err := tableLock()
 		return goose.WithLocker(locker), err
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, triesMax))
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockTries))
 	return goose.WithSessionLocker(locker), err
+}
+
+// lockTries is how often, each second, a migrator that waits looks again.
+const lockTries = 300
+
+func tableLock() (lock.Locker, error) {
+	return lock.NewPostgresTableLocker(lock.WithTableLockTimeout(time.Second, lockTries))
 }
 
 // migrationsFor is the history that the engine runs: the common files and its own.

@@ -4,7 +4,8 @@
 //
 // `make test` starts the engines and names them in FLORIN_TEST_POSTGRES_URL and
 // FLORIN_TEST_COCKROACH_URL (see withengines). Without these a test package
-// starts engines of its own, so that a plain `go test` works too.
+// starts engines of its own, so that a plain `go test` works too. On a CockroachDB
+// of several regions FLORIN_TEST_REGIONS=a,b,c spreads each package's database over them.
 package dbtest
 
 import (
@@ -101,6 +102,20 @@ func Migrate(t *testing.T, url string) {
 	}
 }
 
+// With is a database's URL with a parameter more, such as a session variable that
+// each connection sets.
+func With(t *testing.T, databaseURL, name, value string) string {
+	t.Helper()
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	query.Set(name, value)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
 // Open connects to a database until the test ends.
 func Open(t *testing.T, url string, o database.Options) *database.DB {
 	t.Helper()
@@ -156,7 +171,12 @@ func (e *engine) start() error {
 		return err
 	}
 	defer db.Close()
-	if _, err := database.Migrate(ctx, db, slog.New(slog.DiscardHandler)); err != nil {
+	log := slog.New(slog.DiscardHandler)
+	if _, err := database.Migrate(ctx, db, log); err != nil {
+		return err
+	}
+	regions := strings.FieldsFunc(os.Getenv("FLORIN_TEST_REGIONS"), func(r rune) bool { return r == ',' })
+	if err := database.Localize(ctx, db, database.Regions{Names: regions}, log); err != nil {
 		return err
 	}
 	e.url = fresh

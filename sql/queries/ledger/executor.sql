@@ -9,7 +9,7 @@
 -- two batches that share accounts wait for each other, they never deadlock.
 -- name: LockAccounts :many
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 FROM accounts
 WHERE account_id = ANY(@account_ids::text[])
 ORDER BY account_id
@@ -35,14 +35,14 @@ WHERE reverses_id = ANY(@transfer_ids::text[]) AND reverses_id IS NOT NULL AND s
 -- name: FindHolds :many
 SELECT hold_id, source_account_id, destination_account_id, amount, currency, status,
        captured_amount, capture_id, description, metadata, request_hash, expires_at,
-       created_at, updated_at
+       created_at, updated_at, home_region
 FROM holds
 WHERE hold_id = ANY(@hold_ids::text[]);
 
 -- name: InsertAccounts :exec
 INSERT INTO accounts (
     account_id, account_type, currency, status, posted, held, overdraft_limit,
-    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 )
 SELECT unnest(@account_ids::text[]),
        unnest(@account_types::text[]),
@@ -57,8 +57,10 @@ SELECT unnest(@account_ids::text[]),
        unnest(@metadata::text[])::jsonb,
        unnest(@opening_hashes::bytea[]),
        unnest(@created_at::timestamptz[]),
-       unnest(@updated_at::timestamptz[]);
+       unnest(@updated_at::timestamptz[]),
+       unnest(@home_regions::text[]);
 
+-- The region is named so that a database of several goes there straight.
 -- name: UpdateBalances :exec
 UPDATE accounts AS a
 SET posted     = u.posted,
@@ -74,9 +76,10 @@ FROM (
            unnest(@shortfalls::decimal[]) AS shortfall,
            unnest(@last_seqs::bigint[]) AS last_seq,
            unnest(@versions::bigint[]) AS version,
-           unnest(@updated_at::timestamptz[]) AS updated_at
+           unnest(@updated_at::timestamptz[]) AS updated_at,
+           unnest(@home_regions::text[]) AS home_region
 ) AS u
-WHERE a.account_id = u.account_id;
+WHERE a.account_id = u.account_id AND a.home_region = u.home_region;
 
 -- What is not a balance; changed by people, so one row at a time will do.
 -- name: UpdateAccountTerms :exec
@@ -90,7 +93,7 @@ WHERE account_id = @account_id;
 INSERT INTO transfers (
     transfer_id, kind, source_account_id, destination_account_id, amount, currency, status,
     failure_code, failure_message, description, metadata, hold_id, reverses_id,
-    source_seq, destination_seq, request_hash, effective_at, created_at, finished_at
+    source_seq, destination_seq, request_hash, effective_at, created_at, finished_at, home_region
 )
 SELECT unnest(@transfer_ids::text[]),
        unnest(@kinds::text[]),
@@ -110,7 +113,8 @@ SELECT unnest(@transfer_ids::text[]),
        unnest(@request_hashes::bytea[]),
        NULLIF(unnest(@effective_at::timestamptz[]), '0001-01-01 00:00:00+00'),
        unnest(@created_at::timestamptz[]),
-       NULLIF(unnest(@finished_at::timestamptz[]), '0001-01-01 00:00:00+00');
+       NULLIF(unnest(@finished_at::timestamptz[]), '0001-01-01 00:00:00+00'),
+       unnest(@home_regions::text[]);
 
 -- The end of accepted transfers.
 -- name: FinishTransfers :exec
@@ -137,20 +141,21 @@ FROM (
 WHERE t.transfer_id = u.transfer_id;
 
 -- name: InsertPostings :exec
-INSERT INTO postings (account_id, seq, transfer_id, amount, balance, currency, created_at)
+INSERT INTO postings (account_id, seq, transfer_id, amount, balance, currency, created_at, home_region)
 SELECT unnest(@account_ids::text[]),
        unnest(@seqs::bigint[]),
        unnest(@transfer_ids::text[]),
        unnest(@amounts::decimal[]),
        unnest(@balances::decimal[]),
        unnest(@currencies::text[]),
-       unnest(@created_at::timestamptz[]);
+       unnest(@created_at::timestamptz[]),
+       unnest(@home_regions::text[]);
 
 -- name: InsertHolds :exec
 INSERT INTO holds (
     hold_id, source_account_id, destination_account_id, amount, currency, status,
     captured_amount, capture_id, description, metadata, request_hash, expires_at,
-    created_at, updated_at
+    created_at, updated_at, home_region
 )
 SELECT unnest(@hold_ids::text[]),
        unnest(@source_account_ids::text[]),
@@ -165,7 +170,8 @@ SELECT unnest(@hold_ids::text[]),
        unnest(@request_hashes::bytea[]),
        NULLIF(unnest(@expires_at::timestamptz[]), '0001-01-01 00:00:00+00'),
        unnest(@created_at::timestamptz[]),
-       unnest(@updated_at::timestamptz[]);
+       unnest(@updated_at::timestamptz[]),
+       unnest(@home_regions::text[]);
 
 -- name: UpdateHolds :exec
 UPDATE holds AS h

@@ -6,14 +6,14 @@
 
 -- name: GetAccount :one
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 FROM accounts
 WHERE account_id = @account_id;
 
 -- In the order of the primary key, which no insert disturbs.
 -- name: ListAccounts :many
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 FROM accounts
 WHERE account_id > @after_account_id
   AND (sqlc.narg(account_type)::text IS NULL OR account_type = sqlc.narg(account_type)::text)
@@ -76,14 +76,14 @@ LIMIT @max_rows;
 
 -- The two postings of a transfer, by primary key.
 -- name: GetPostings :many
-SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at, home_region
 FROM postings
 WHERE (account_id = @source_account_id AND seq = @source_seq)
    OR (account_id = @destination_account_id AND seq = @destination_seq);
 
 -- A statement: a range of the primary key, newest first.
 -- name: ListPostings :many
-SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at, home_region
 FROM postings
 WHERE account_id = @account_id
   AND seq < @before_seq
@@ -92,7 +92,7 @@ ORDER BY seq DESC
 LIMIT @max_rows;
 
 -- name: GetPosting :one
-SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at, home_region
 FROM postings
 WHERE account_id = @account_id AND seq = @seq;
 
@@ -101,7 +101,7 @@ WHERE account_id = @account_id AND seq = @seq;
 -- for the one reading that must see every posting up to this moment.
 -- name: GetAccountSettled :one
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 FROM accounts
 WHERE account_id = @account_id
 FOR SHARE;
@@ -109,6 +109,6 @@ FOR SHARE;
 -- name: GetHold :one
 SELECT hold_id, source_account_id, destination_account_id, amount, currency, status,
        captured_amount, capture_id, description, metadata, request_hash, expires_at,
-       created_at, updated_at
+       created_at, updated_at, home_region
 FROM holds
 WHERE hold_id = @hold_id;

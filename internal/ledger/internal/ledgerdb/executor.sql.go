@@ -16,7 +16,7 @@ import (
 const FindHolds = `-- name: FindHolds :many
 SELECT hold_id, source_account_id, destination_account_id, amount, currency, status,
        captured_amount, capture_id, description, metadata, request_hash, expires_at,
-       created_at, updated_at
+       created_at, updated_at, home_region
 FROM holds
 WHERE hold_id = ANY($1::text[])
 `
@@ -47,6 +47,7 @@ func (q *Queries) FindHolds(ctx context.Context, holdIds []string) ([]Hold, erro
 			&i.ExpiresAt,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.HomeRegion,
 		); err != nil {
 			return nil, err
 		}
@@ -215,7 +216,7 @@ func (q *Queries) FinishTransfers(ctx context.Context, arg FinishTransfersParams
 const InsertAccounts = `-- name: InsertAccounts :exec
 INSERT INTO accounts (
     account_id, account_type, currency, status, posted, held, overdraft_limit,
-    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 )
 SELECT unnest($1::text[]),
        unnest($2::text[]),
@@ -230,7 +231,8 @@ SELECT unnest($1::text[]),
        unnest($11::text[])::jsonb,
        unnest($12::bytea[]),
        unnest($13::timestamptz[]),
-       unnest($14::timestamptz[])
+       unnest($14::timestamptz[]),
+       unnest($15::text[])
 `
 
 type InsertAccountsParams struct {
@@ -248,6 +250,7 @@ type InsertAccountsParams struct {
 	OpeningHashes   [][]byte
 	CreatedAt       []time.Time
 	UpdatedAt       []time.Time
+	HomeRegions     []string
 }
 
 func (q *Queries) InsertAccounts(ctx context.Context, arg InsertAccountsParams) error {
@@ -266,6 +269,7 @@ func (q *Queries) InsertAccounts(ctx context.Context, arg InsertAccountsParams) 
 		arg.OpeningHashes,
 		arg.CreatedAt,
 		arg.UpdatedAt,
+		arg.HomeRegions,
 	)
 	return err
 }
@@ -274,7 +278,7 @@ const InsertHolds = `-- name: InsertHolds :exec
 INSERT INTO holds (
     hold_id, source_account_id, destination_account_id, amount, currency, status,
     captured_amount, capture_id, description, metadata, request_hash, expires_at,
-    created_at, updated_at
+    created_at, updated_at, home_region
 )
 SELECT unnest($1::text[]),
        unnest($2::text[]),
@@ -289,7 +293,8 @@ SELECT unnest($1::text[]),
        unnest($11::bytea[]),
        NULLIF(unnest($12::timestamptz[]), '0001-01-01 00:00:00+00'),
        unnest($13::timestamptz[]),
-       unnest($14::timestamptz[])
+       unnest($14::timestamptz[]),
+       unnest($15::text[])
 `
 
 type InsertHoldsParams struct {
@@ -307,6 +312,7 @@ type InsertHoldsParams struct {
 	ExpiresAt             []time.Time
 	CreatedAt             []time.Time
 	UpdatedAt             []time.Time
+	HomeRegions           []string
 }
 
 func (q *Queries) InsertHolds(ctx context.Context, arg InsertHoldsParams) error {
@@ -325,19 +331,21 @@ func (q *Queries) InsertHolds(ctx context.Context, arg InsertHoldsParams) error 
 		arg.ExpiresAt,
 		arg.CreatedAt,
 		arg.UpdatedAt,
+		arg.HomeRegions,
 	)
 	return err
 }
 
 const InsertPostings = `-- name: InsertPostings :exec
-INSERT INTO postings (account_id, seq, transfer_id, amount, balance, currency, created_at)
+INSERT INTO postings (account_id, seq, transfer_id, amount, balance, currency, created_at, home_region)
 SELECT unnest($1::text[]),
        unnest($2::bigint[]),
        unnest($3::text[]),
        unnest($4::decimal[]),
        unnest($5::decimal[]),
        unnest($6::text[]),
-       unnest($7::timestamptz[])
+       unnest($7::timestamptz[]),
+       unnest($8::text[])
 `
 
 type InsertPostingsParams struct {
@@ -348,6 +356,7 @@ type InsertPostingsParams struct {
 	Balances    []decimal.Decimal
 	Currencies  []string
 	CreatedAt   []time.Time
+	HomeRegions []string
 }
 
 func (q *Queries) InsertPostings(ctx context.Context, arg InsertPostingsParams) error {
@@ -359,6 +368,7 @@ func (q *Queries) InsertPostings(ctx context.Context, arg InsertPostingsParams) 
 		arg.Balances,
 		arg.Currencies,
 		arg.CreatedAt,
+		arg.HomeRegions,
 	)
 	return err
 }
@@ -367,7 +377,7 @@ const InsertTransfers = `-- name: InsertTransfers :exec
 INSERT INTO transfers (
     transfer_id, kind, source_account_id, destination_account_id, amount, currency, status,
     failure_code, failure_message, description, metadata, hold_id, reverses_id,
-    source_seq, destination_seq, request_hash, effective_at, created_at, finished_at
+    source_seq, destination_seq, request_hash, effective_at, created_at, finished_at, home_region
 )
 SELECT unnest($1::text[]),
        unnest($2::text[]),
@@ -387,7 +397,8 @@ SELECT unnest($1::text[]),
        unnest($16::bytea[]),
        NULLIF(unnest($17::timestamptz[]), '0001-01-01 00:00:00+00'),
        unnest($18::timestamptz[]),
-       NULLIF(unnest($19::timestamptz[]), '0001-01-01 00:00:00+00')
+       NULLIF(unnest($19::timestamptz[]), '0001-01-01 00:00:00+00'),
+       unnest($20::text[])
 `
 
 type InsertTransfersParams struct {
@@ -410,6 +421,7 @@ type InsertTransfersParams struct {
 	EffectiveAt           []time.Time
 	CreatedAt             []time.Time
 	FinishedAt            []time.Time
+	HomeRegions           []string
 }
 
 func (q *Queries) InsertTransfers(ctx context.Context, arg InsertTransfersParams) error {
@@ -433,6 +445,7 @@ func (q *Queries) InsertTransfers(ctx context.Context, arg InsertTransfersParams
 		arg.EffectiveAt,
 		arg.CreatedAt,
 		arg.FinishedAt,
+		arg.HomeRegions,
 	)
 	return err
 }
@@ -440,7 +453,7 @@ func (q *Queries) InsertTransfers(ctx context.Context, arg InsertTransfersParams
 const LockAccounts = `-- name: LockAccounts :many
 
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 FROM accounts
 WHERE account_id = ANY($1::text[])
 ORDER BY account_id
@@ -479,6 +492,7 @@ func (q *Queries) LockAccounts(ctx context.Context, accountIds []string) ([]Acco
 			&i.OpeningHash,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.HomeRegion,
 		); err != nil {
 			return nil, err
 		}
@@ -531,21 +545,24 @@ FROM (
            unnest($4::decimal[]) AS shortfall,
            unnest($5::bigint[]) AS last_seq,
            unnest($6::bigint[]) AS version,
-           unnest($7::timestamptz[]) AS updated_at
+           unnest($7::timestamptz[]) AS updated_at,
+           unnest($8::text[]) AS home_region
 ) AS u
-WHERE a.account_id = u.account_id
+WHERE a.account_id = u.account_id AND a.home_region = u.home_region
 `
 
 type UpdateBalancesParams struct {
-	AccountIds []string
-	Posted     []decimal.Decimal
-	Held       []decimal.Decimal
-	Shortfalls []decimal.Decimal
-	LastSeqs   []int64
-	Versions   []int64
-	UpdatedAt  []time.Time
+	AccountIds  []string
+	Posted      []decimal.Decimal
+	Held        []decimal.Decimal
+	Shortfalls  []decimal.Decimal
+	LastSeqs    []int64
+	Versions    []int64
+	UpdatedAt   []time.Time
+	HomeRegions []string
 }
 
+// The region is named so that a database of several goes there straight.
 func (q *Queries) UpdateBalances(ctx context.Context, arg UpdateBalancesParams) error {
 	_, err := q.db.Exec(ctx, UpdateBalances,
 		arg.AccountIds,
@@ -555,6 +572,7 @@ func (q *Queries) UpdateBalances(ctx context.Context, arg UpdateBalancesParams) 
 		arg.LastSeqs,
 		arg.Versions,
 		arg.UpdatedAt,
+		arg.HomeRegions,
 	)
 	return err
 }

@@ -26,6 +26,7 @@ type Account struct {
 	OpeningHash    []byte
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	HomeRegion     string
 }
 
 type Hold struct {
@@ -43,6 +44,7 @@ type Hold struct {
 	ExpiresAt            *time.Time
 	CreatedAt            time.Time
 	UpdatedAt            time.Time
+	HomeRegion           string
 }
 
 type Posting struct {
@@ -53,6 +55,7 @@ type Posting struct {
 	Balance    decimal.Decimal
 	Currency   string
 	CreatedAt  time.Time
+	HomeRegion string
 }
 
 type Transfer struct {
@@ -77,4 +80,5 @@ type Transfer struct {
 	FinishedAt           *time.Time
 	LeaseOwner           *string
 	LeaseUntil           *time.Time
+	HomeRegion           string
 }

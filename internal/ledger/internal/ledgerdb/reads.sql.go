@@ -16,7 +16,7 @@ import (
 const GetAccount = `-- name: GetAccount :one
 
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 FROM accounts
 WHERE account_id = $1
 `
@@ -44,13 +44,14 @@ func (q *Queries) GetAccount(ctx context.Context, accountID string) (Account, er
 		&i.OpeningHash,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HomeRegion,
 	)
 	return i, err
 }
 
 const GetAccountSettled = `-- name: GetAccountSettled :one
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 FROM accounts
 WHERE account_id = $1
 FOR SHARE
@@ -77,6 +78,7 @@ func (q *Queries) GetAccountSettled(ctx context.Context, accountID string) (Acco
 		&i.OpeningHash,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HomeRegion,
 	)
 	return i, err
 }
@@ -84,7 +86,7 @@ func (q *Queries) GetAccountSettled(ctx context.Context, accountID string) (Acco
 const GetHold = `-- name: GetHold :one
 SELECT hold_id, source_account_id, destination_account_id, amount, currency, status,
        captured_amount, capture_id, description, metadata, request_hash, expires_at,
-       created_at, updated_at
+       created_at, updated_at, home_region
 FROM holds
 WHERE hold_id = $1
 `
@@ -107,12 +109,13 @@ func (q *Queries) GetHold(ctx context.Context, holdID string) (Hold, error) {
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HomeRegion,
 	)
 	return i, err
 }
 
 const GetPosting = `-- name: GetPosting :one
-SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at, home_region
 FROM postings
 WHERE account_id = $1 AND seq = $2
 `
@@ -133,12 +136,13 @@ func (q *Queries) GetPosting(ctx context.Context, arg GetPostingParams) (Posting
 		&i.Balance,
 		&i.Currency,
 		&i.CreatedAt,
+		&i.HomeRegion,
 	)
 	return i, err
 }
 
 const GetPostings = `-- name: GetPostings :many
-SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at, home_region
 FROM postings
 WHERE (account_id = $1 AND seq = $2)
    OR (account_id = $3 AND seq = $4)
@@ -174,6 +178,7 @@ func (q *Queries) GetPostings(ctx context.Context, arg GetPostingsParams) ([]Pos
 			&i.Balance,
 			&i.Currency,
 			&i.CreatedAt,
+			&i.HomeRegion,
 		); err != nil {
 			return nil, err
 		}
@@ -248,7 +253,7 @@ func (q *Queries) GetTransfer(ctx context.Context, transferID string) (GetTransf
 
 const ListAccounts = `-- name: ListAccounts :many
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
 FROM accounts
 WHERE account_id > $1
   AND ($2::text IS NULL OR account_type = $2::text)
@@ -300,6 +305,7 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]A
 			&i.OpeningHash,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.HomeRegion,
 		); err != nil {
 			return nil, err
 		}
@@ -312,7 +318,7 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]A
 }
 
 const ListPostings = `-- name: ListPostings :many
-SELECT account_id, seq, transfer_id, amount, balance, currency, created_at
+SELECT account_id, seq, transfer_id, amount, balance, currency, created_at, home_region
 FROM postings
 WHERE account_id = $1
   AND seq < $2
@@ -351,6 +357,7 @@ func (q *Queries) ListPostings(ctx context.Context, arg ListPostingsParams) ([]P
 			&i.Balance,
 			&i.Currency,
 			&i.CreatedAt,
+			&i.HomeRegion,
 		); err != nil {
 			return nil, err
 		}
@@ -459,7 +466,7 @@ SELECT transfer_id, kind, source_account_id, destination_account_id, amount, cur
        status, failure_code, failure_message, description, metadata, hold_id, reverses_id,
        source_seq, destination_seq, request_hash, effective_at, created_at, finished_at
 FROM (
-    (SELECT s.transfer_id, s.kind, s.source_account_id, s.destination_account_id, s.amount, s.currency, s.status, s.failure_code, s.failure_message, s.description, s.metadata, s.hold_id, s.reverses_id, s.source_seq, s.destination_seq, s.request_hash, s.effective_at, s.created_at, s.finished_at, s.lease_owner, s.lease_until FROM transfers AS s
+    (SELECT s.transfer_id, s.kind, s.source_account_id, s.destination_account_id, s.amount, s.currency, s.status, s.failure_code, s.failure_message, s.description, s.metadata, s.hold_id, s.reverses_id, s.source_seq, s.destination_seq, s.request_hash, s.effective_at, s.created_at, s.finished_at, s.lease_owner, s.lease_until, s.home_region FROM transfers AS s
      WHERE s.source_account_id = $1
        AND (s.created_at, s.transfer_id) < ($2::timestamptz, $3::text)
        AND s.created_at >= $4::timestamptz
@@ -468,7 +475,7 @@ FROM (
      ORDER BY s.created_at DESC, s.transfer_id DESC
      LIMIT $7)
     UNION ALL
-    (SELECT d.transfer_id, d.kind, d.source_account_id, d.destination_account_id, d.amount, d.currency, d.status, d.failure_code, d.failure_message, d.description, d.metadata, d.hold_id, d.reverses_id, d.source_seq, d.destination_seq, d.request_hash, d.effective_at, d.created_at, d.finished_at, d.lease_owner, d.lease_until FROM transfers AS d
+    (SELECT d.transfer_id, d.kind, d.source_account_id, d.destination_account_id, d.amount, d.currency, d.status, d.failure_code, d.failure_message, d.description, d.metadata, d.hold_id, d.reverses_id, d.source_seq, d.destination_seq, d.request_hash, d.effective_at, d.created_at, d.finished_at, d.lease_owner, d.lease_until, d.home_region FROM transfers AS d
      WHERE d.destination_account_id = $1
        -- A transfer to the same account is refused and recorded: list it once.
        AND d.source_account_id <> $1

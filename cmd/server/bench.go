@@ -38,7 +38,7 @@ type benchCommand struct {
 	Batch       int           `help:"Transfers that raw, ledger and http-batch hand in at once." default:"500"`
 	Duration    time.Duration `help:"Of each measurement." default:"10s"`
 	Workers     int           `name:"executor-workers" help:"Batches that the executor of mode ledger runs at once." default:"1"`
-	URL         string        `name:"url" help:"Server for http and http-batch; by default one is started on the database." placeholder:"URL"`
+	URL         []string      `name:"url" help:"Servers for http and http-batch, replicas on one database; by default one is started on the database." placeholder:"URL"`
 	APIKey      string        `name:"api-key" help:"Key for that server." env:"FLORIN_API_KEY" placeholder:"KEY"`
 	JSON        bool          `help:"Print the report as one JSON object."`
 	CPUProfile  string        `name:"cpu-profile" help:"Write a CPU profile of this process to a file." hidden:"" type:"path"`
@@ -93,11 +93,11 @@ func (c *benchCommand) Run(ctx context.Context) error {
 // target finds the database and the server that the modes need. done ends what
 // was started.
 func (c *benchCommand) target(ctx context.Context, o *bench.Options) (done func(), err error) {
-	if c.URL != "" {
+	if len(c.URL) > 0 {
 		if c.APIKey == "" {
 			return nil, errors.New("FLORIN_API_KEY is not set: it must hold a key of the server at --url")
 		}
-		o.Server = &bench.Server{URL: c.URL, APIKey: c.APIKey}
+		o.Server = &bench.Server{URLs: c.URL, APIKey: c.APIKey}
 		if o.Mode.IsHTTP() {
 			return func() {}, nil // the server knows its database; we need none
 		}
@@ -193,7 +193,7 @@ func (c *benchCommand) startServer(ctx context.Context, databaseURL string) (ser
 		return nil, nil, err
 	}
 	return &bench.Server{
-		URL: "http://" + address, APIKey: key, OpsURL: "http://" + opsAddr, SharesDatabase: true,
+		URLs: []string{"http://" + address}, APIKey: key, OpsURL: "http://" + opsAddr, SharesDatabase: true,
 	}, stop, nil
 }
 

@@ -74,9 +74,11 @@ type Options struct {
 
 // Server is where http and http-batch send their requests.
 type Server struct {
-	URL    string // such as http://127.0.0.1:8080
+	// URLs of its replicas, such as http://127.0.0.1:8080, which share the
+	// connections among them.
+	URLs   []string
 	APIKey string
-	// OpsURL is where its metrics are; empty: they are not read.
+	// OpsURL is where the metrics of a single replica are; empty: they are not read.
 	OpsURL string
 	// SharesDatabase says that the server works on Options.DatabaseURL, so that
 	// what it did is counted there. It is asked over HTTP otherwise.

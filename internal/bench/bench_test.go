@@ -135,7 +135,7 @@ func serve(t *testing.T, url string) *bench.Server {
 		stop()
 		running.Wait()
 	})
-	return &bench.Server{URL: server.URL, APIKey: "secret"}
+	return &bench.Server{URLs: []string{server.URL}, APIKey: "secret"}
 }
 
 func TestHTTPModesMoveWhatTheyAcknowledge(t *testing.T) {

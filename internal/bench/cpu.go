@@ -18,7 +18,14 @@ type usage struct{ own, engine, server float64 }
 func (b *bench) readCPU(m Mode) usage {
 	u := usage{own: ownCPU(), engine: treeCPU(b.enginePID), server: -1}
 	if m.IsHTTP() {
-		u.server = treeCPU(listener(b.Server.URL))
+		u.server = 0
+		for _, replica := range b.Server.URLs {
+			if used := treeCPU(listener(replica)); used < 0 || u.server < 0 {
+				u.server = -1
+			} else {
+				u.server += used
+			}
+		}
 	}
 	return u
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,8 +34,8 @@ const (
 // one buffer and written at once, net/http's parser for the answers.
 type overHTTP struct {
 	server   *Server
-	address  string
-	host     string
+	hosts    []string // of the replicas, as their URLs name them
+	opened   atomic.Int64
 	workload *workload
 	batch    int
 	bench    *bench
@@ -43,16 +43,19 @@ type overHTTP struct {
 }
 
 func newOverHTTP(ctx context.Context, b *bench, p plan, w *workload) (load, error) {
-	target, err := url.Parse(b.Server.URL)
-	if err != nil || target.Scheme != "http" || target.Hostname() == "" {
-		return nil, fmt.Errorf("--url is %q, must be like http://127.0.0.1:8080", b.Server.URL)
+	h := &overHTTP{server: b.Server, workload: w, batch: p.batch, bench: b}
+	for _, replica := range b.Server.URLs {
+		target, err := url.Parse(replica)
+		if err != nil || target.Scheme != "http" || target.Hostname() == "" {
+			return nil, fmt.Errorf("--url is %q, must be like http://127.0.0.1:8080", replica)
+		}
+		h.hosts = append(h.hosts, target.Host)
 	}
-	h := &overHTTP{server: b.Server, host: target.Host, workload: w, batch: p.batch, bench: b}
-	h.address = net.JoinHostPort(target.Hostname(), cmp.Or(target.Port(), "80"))
 	if err := h.openAccounts(ctx); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
 	if !b.Server.SharesDatabase {
+		var err error
 		if h.versions, err = h.sumVersions(ctx); err != nil {
 			return nil, err
 		}
@@ -225,14 +228,20 @@ type connection struct {
 	answer  bytes.Buffer
 }
 
+// connect opens a connection to the next replica.
 func (h *overHTTP) connect() (*connection, error) {
-	conn, err := net.DialTimeout("tcp", h.address, dialTimeout)
+	host := h.hosts[int(h.opened.Add(1))%len(h.hosts)]
+	address := host
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		address = net.JoinHostPort(strings.Trim(host, "[]"), "80")
+	}
+	conn, err := net.DialTimeout("tcp", address, dialTimeout)
 	if err != nil {
 		return nil, err
 	}
 	return &connection{
 		Conn: conn, answers: bufio.NewReaderSize(conn, 16<<10),
-		head: " HTTP/1.1\r\nHost: " + h.host + "\r\nAuthorization: Bearer " + h.server.APIKey +
+		head: " HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + h.server.APIKey +
 			"\r\nContent-Type: application/json\r\nContent-Length: ",
 	}, nil
 }

@@ -28,7 +28,7 @@ func TestACommitWhoseOutcomeWasLostIsDoneOnce(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		url = fresh(t, url)
-		for name, mode := range map[string]dbtest.Break{"the answer was lost": dbtest.CommitApplied, "the commit was lost": dbtest.CommitLost} {
+		for name, mode := range map[string]dbtest.Break{"the answer was lost": dbtest.CommitApplied, "the commit was lost": dbtest.CommitLost, "the answer was that time was up": dbtest.CommitAppliedYetTimedOut} {
 			proxy := dbtest.NewProxy(t, url)
 			registry := prometheus.NewRegistry()
 			l := startBehind(t, url, proxy, ledger.Options{BatchMax: 8, Registry: registry})

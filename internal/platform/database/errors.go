@@ -28,10 +28,13 @@ const (
 	codeDeadlockDetected     = "40P01"
 	codeCompletionUnknown    = "40003" // CockroachDB: "result is ambiguous"
 	codeUniqueViolation      = "23505"
+	codeIdleInTransaction    = "25P03" // the server ended the connection
 	codeQueryCanceled        = "57014" // statement_timeout
 	codeTooManyConnections   = "53300"
 	classConnection          = "08"
+	classConstraintViolation = "23"
 	classOperatorIntervened  = "57P" // shutdown, crash, starting up
+	classNodeTrouble         = "58C" // CockroachDB: a range or a node can't be reached
 )
 
 // UniqueViolation returns the name of the unique constraint that err is about,
@@ -86,9 +89,10 @@ func classify(err error) class {
 			return conflict
 		case e.Code == codeCompletionUnknown:
 			return commitUnknown
-		case e.Code == codeTooManyConnections,
+		case e.Code == codeTooManyConnections, e.Code == codeIdleInTransaction,
 			strings.HasPrefix(e.Code, classConnection),
-			strings.HasPrefix(e.Code, classOperatorIntervened):
+			strings.HasPrefix(e.Code, classOperatorIntervened),
+			strings.HasPrefix(e.Code, classNodeTrouble):
 			return unavailable
 		}
 		return final
@@ -100,15 +104,20 @@ func classify(err error) class {
 	return final
 }
 
-// classifyCommit judges an error of COMMIT itself: only the server's own word
-// says that it did not happen. Words of a server that goes down or lost its way
-// (08007, 57P02) are no such word: they may come after the commit was made. Nor
-// is pgconn.SafeToRetry: when the connection breaks while COMMIT's answer is
-// awaited, pgx 5.12 calls that "conn closed" and safe.
+// classifyCommit judges an error of COMMIT itself: only the server's word that the
+// transaction lost a conflict or broke a constraint says that it did not happen.
+// No other word does. Those of a server that goes down or lost its way (08007,
+// 57P02) may come after the commit was made, and so may "the statement took too
+// long" (57014), which CockroachDB puts in the place of whatever COMMIT would have
+// answered. Nor is pgconn.SafeToRetry any proof: when the connection breaks while
+// COMMIT's answer is awaited, pgx 5.12 calls that "conn closed" and safe.
 func classifyCommit(err error) class {
-	if sqlError(err) != nil {
-		if c := classify(err); c != unavailable {
-			return c
+	if e := sqlError(err); e != nil {
+		if classify(err) == conflict {
+			return conflict
+		}
+		if strings.HasPrefix(e.Code, classConstraintViolation) {
+			return final
 		}
 	}
 	return commitUnknown

@@ -37,13 +37,13 @@ func (db *DB) InTx(ctx context.Context, name string, fn func(ctx context.Context
 	ctx, cancel := context.WithTimeout(ctx, db.transactionMax)
 	defer cancel()
 	done := db.metrics.transaction(name)
-	var err error
-	for try := range triesMax {
-		var verdict class
-		if verdict, err = db.tryTx(ctx, fn); err == nil {
+	for try := 0; ; try++ {
+		verdict, err := db.tryTx(ctx, fn)
+		if err == nil {
 			done("committed")
 			return nil
 		}
+		reason := ""
 		switch verdict {
 		case final:
 			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil && caller.Err() == nil {
@@ -56,18 +56,16 @@ func (db *DB) InTx(ctx context.Context, name string, fn func(ctx context.Context
 			done("unknown")
 			return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
 		case conflict:
-			db.metrics.retries.WithLabelValues(name, "conflict").Inc()
-			err = fmt.Errorf("%w: %w", ErrConflict, err)
+			reason, err = "conflict", fmt.Errorf("%w: %w", ErrConflict, err)
 		case unavailable:
-			db.metrics.retries.WithLabelValues(name, "unavailable").Inc()
-			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+			reason, err = "unavailable", fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		if !sleep(ctx, backoff(try, verdict)) {
-			break
+		if try == triesMax-1 || !sleep(ctx, backoff(try, verdict)) {
+			done("exhausted")
+			return err
 		}
+		db.metrics.retries.WithLabelValues(name, reason).Inc()
 	}
-	done("exhausted")
-	return err
 }
 
 // tryTx is one run of the transaction.
@@ -86,8 +84,12 @@ func (db *DB) tryTx(ctx context.Context, fn func(context.Context, pgx.Tx) error)
 	if err := fn(ctx, tx); err != nil {
 		return classify(err), err
 	}
-	if tx.Conn().IsClosed() { // COMMIT will not be sent
+	// COMMIT would not be sent: nothing about it is unknown.
+	if tx.Conn().IsClosed() {
 		return unavailable, net.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return final, err
 	}
 	if err := tx.Commit(ctx); err != nil {
 		if errors.Is(err, pgx.ErrTxCommitRollback) {

@@ -110,33 +110,6 @@ func TestInTxRunsAgainAfterWriteSkew(t *testing.T) {
 	})
 }
 
-func TestInTxRunsAgainWhenCockroachAsks(t *testing.T) {
-	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, url string) {
-		db := dbtest.Open(t, url, database.Options{MaxConns: 1})
-		if db.Engine != database.Cockroach {
-			t.Skip("only CockroachDB can inject retry errors")
-		}
-		name := table(t, db)
-		execute(t, db, "SET inject_retry_errors_enabled = true")
-		runs := 0
-		err := db.InTx(t.Context(), "injected", func(_ context.Context, tx pgx.Tx) error {
-			runs++
-			_, err := tx.Exec(t.Context(), "INSERT INTO "+name+" VALUES ('x', 1)")
-			return err
-		})
-		execute(t, db, "SET inject_retry_errors_enabled = false")
-		// Every run is refused in a session that injects errors, unless the engine
-		// itself gives in after some.
-		if err != nil && !errors.Is(err, database.ErrConflict) || runs < 2 {
-			t.Fatalf("%v after %d runs", err, runs)
-		}
-		if want := map[bool]int{true: 1}[err == nil]; count(t, db, name) != want {
-			t.Fatalf("%d rows after %v", count(t, db, name), err)
-		}
-	})
-}
-
 func TestInTxGivesUpWithConflict(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {

@@ -40,6 +40,10 @@ type engine struct {
 	folder string
 	url    string // of this package's database; "" when the engine is not there
 	err    error
+
+	onceSecond sync.Once
+	secondURL  string
+	secondErr  error
 }
 
 var engines = []*engine{
@@ -89,6 +93,24 @@ func Fresh(t *testing.T, serverURL string) string {
 	}
 	t.Cleanup(drop)
 	return fresh
+}
+
+// Second is the URL of one more migrated database on the server of url, shared by
+// all tests of this package that ask for it: for those that look at all of a
+// database and leave nothing wrong in it. Migrating one for each takes long.
+func Second(t *testing.T, serverURL string) string {
+	t.Helper()
+	for _, e := range engines {
+		if e.url == serverURL {
+			e.onceSecond.Do(func() { e.secondURL, e.secondErr = migrated(serverURL) })
+			if e.secondErr != nil {
+				t.Fatal(e.secondErr)
+			}
+			return e.secondURL
+		}
+	}
+	t.Fatal("not a database of Each")
+	return ""
 }
 
 // Migrate brings a fresh database's schema up to date.
@@ -162,25 +184,33 @@ func (e *engine) start() error {
 		}
 		server = e.server.URL()
 	}
-	fresh, _, err := create(ctx, server)
+	var err error
+	e.url, err = migrated(server)
+	return err
+}
+
+// migrated makes a database that lasts as long as its server.
+func migrated(serverURL string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	fresh, _, err := create(ctx, serverURL)
 	if err != nil {
-		return err
+		return "", err
 	}
 	db, err := database.Open(ctx, fresh, database.Options{})
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer db.Close()
 	log := slog.New(slog.DiscardHandler)
 	if _, err := database.Migrate(ctx, db, log); err != nil {
-		return err
+		return "", err
 	}
 	regions := strings.FieldsFunc(os.Getenv("FLORIN_TEST_REGIONS"), func(r rune) bool { return r == ',' })
 	if err := database.Localize(ctx, db, database.Regions{Names: regions}, log); err != nil {
-		return err
+		return "", err
 	}
-	e.url = fresh
-	return nil
+	return fresh, nil
 }
 
 func (e *engine) close() {

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // Proxy stands between a test's connections and the database, and breaks them at
@@ -24,16 +26,24 @@ type Proxy struct {
 	broken int
 }
 
-// Break says what becomes of a COMMIT that the proxy breaks. The client sees the
-// same in both cases: its connection is gone and no answer came.
+// Break says what becomes of a COMMIT that the proxy breaks, and what the client
+// sees of it.
 type Break int
 
-// What can become of it.
+// What can become of it. Unless it says otherwise the client sees its connection
+// gone, and no answer.
 const (
 	CommitApplied Break = iota // the database did it, its answer was lost
 	CommitLost                 // the database never heard of it
 	// CommitAppliedThenGone is CommitApplied, and the database is not reached again.
 	CommitAppliedThenGone
+	// CommitAppliedThenSilence is CommitApplied, and the client waits for ever on
+	// a connection that stays open.
+	CommitAppliedThenSilence
+	// CommitAppliedYetTimedOut is CommitApplied, and the client is told that the
+	// statement took too long. CockroachDB answers so when statement_timeout ends
+	// during a COMMIT, whatever became of it.
+	CommitAppliedYetTimedOut
 )
 
 // commitMessage is how pgx sends COMMIT: a simple Query of the wire protocol.
@@ -124,8 +134,9 @@ type link struct {
 	proxy          *Proxy
 	client, server net.Conn
 
-	mu       sync.Mutex
-	swallows bool // the next answer is lost, and the connection with it
+	mu     sync.Mutex
+	broken bool // COMMIT was sent: its answer is handled as mode says
+	mode   Break
 }
 
 func (l *link) close() {
@@ -152,7 +163,7 @@ func (l *link) forward() {
 				return
 			} else if taken {
 				l.mu.Lock()
-				l.swallows = true
+				l.broken, l.mode = true, mode
 				l.mu.Unlock()
 			}
 		}
@@ -167,14 +178,51 @@ func (l *link) backward() {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := l.server.Read(buffer)
-		l.mu.Lock()
-		lost := l.swallows
-		l.mu.Unlock()
-		if err != nil || lost {
+		if err != nil {
 			return
 		}
-		if _, err := l.client.Write(buffer[:n]); err != nil {
+		answer := buffer[:n]
+		if mode, broken := l.commitBroken(); broken {
+			switch mode {
+			case CommitAppliedThenSilence:
+				continue
+			case CommitAppliedYetTimedOut:
+				answer = timedOut
+				l.mend()
+			default:
+				return
+			}
+		}
+		if _, err := l.client.Write(answer); err != nil {
 			return
 		}
 	}
 }
+
+func (l *link) commitBroken() (mode Break, broken bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mode, l.broken
+}
+
+// mend lets what follows the COMMIT's answer pass again.
+func (l *link) mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = false
+}
+
+// timedOut is the answer to a statement that took too long. Both engines send
+// the answer to COMMIT as one piece, which this takes the place of.
+var timedOut = func() []byte {
+	refusal := &pgproto3.ErrorResponse{Severity: "ERROR", Code: "57014", Message: "query execution canceled due to statement timeout"}
+	answer, err := refusal.Encode(nil)
+	if err != nil {
+		panic(err) // a constant
+	}
+	answer, err = (&pgproto3.ReadyForQuery{TxStatus: 'I'}).Encode(answer)
+	if err != nil {
+		panic(err)
+	}
+	return answer
+}()

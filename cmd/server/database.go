@@ -16,12 +16,11 @@ type engineFlags struct {
 	ClusterSetting []string `help:"NAME=VALUE, applied to an embedded CockroachDB before anything else; repeatable." placeholder:"NAME=VALUE" env:"FLORIN_DEV_CLUSTER_SETTINGS"`
 }
 
-// start runs the data folder's engine, or joins the one that runs when attach is
-// set. The caller stops it.
-func (f *engineFlags) start(ctx context.Context, attach bool, log *slog.Logger) (*embedded.Server, error) {
-	return embedded.Start(ctx, embedded.Options{
-		DataDir: f.DataDir, Engine: f.Engine, ClusterSettings: f.ClusterSetting, Attach: attach, Log: log,
-	})
+// start runs the data folder's engine, or joins the one that runs when o says so.
+// The caller stops it.
+func (f *engineFlags) start(ctx context.Context, o embedded.Options) (*embedded.Server, error) {
+	o.DataDir, o.Engine, o.ClusterSettings = f.DataDir, f.Engine, f.ClusterSetting
+	return embedded.Start(ctx, o)
 }
 
 // databaseFlags name the database that a tool works on: the one at a URL, or the
@@ -36,7 +35,7 @@ func (f *databaseFlags) resolve(ctx context.Context, log *slog.Logger) (url stri
 	if f.DatabaseURL != "" {
 		return f.DatabaseURL, func() {}, nil
 	}
-	server, err := f.start(ctx, true, log)
+	server, err := f.start(ctx, embedded.Options{Attach: true, Log: log})
 	if err != nil {
 		return "", nil, fmt.Errorf("database: %w", err)
 	}

@@ -20,13 +20,16 @@ import (
 type devCommand struct {
 	engineFlags
 	serverFlags
-	Demo bool `help:"Fill in demo data." default:"true" negatable:""`
+	Regions []string `help:"Run a CockroachDB cluster on this machine, of a node and a server for each of these regions, the primary first. The data folder remembers them." placeholder:"NAME"`
+	Survive string   `help:"What the cluster's database outlives: zone or region; at first region when there are three." enum:",zone,region" default:""`
+	Demo    bool     `help:"Fill in demo data." default:"true" negatable:""`
 }
 
-// Run runs a database engine, the server and demo data on this machine until it
-// is told to stop, and then stops all of it.
+// Run runs a database engine, the server (one for each region, if there are
+// regions) and demo data on this machine until it is told to stop, and then stops
+// all of it.
 func (c *devCommand) Run(ctx context.Context) error {
-	if err := c.validate(); err != nil {
+	if err := errors.Join(c.validate(), c.validateRegions()); err != nil {
 		return err
 	}
 	log := newLogger(logText)
@@ -40,7 +43,7 @@ func (c *devCommand) Run(ctx context.Context) error {
 	if opsListener != nil {
 		defer opsListener.Close()
 	}
-	server, err := c.start(ctx, false, log)
+	server, err := c.start(ctx, embedded.Options{Regions: c.Regions, Log: log})
 	if err != nil {
 		return err
 	}
@@ -50,11 +53,6 @@ func (c *devCommand) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	a, err := c.prepare(ctx, server, log)
-	if err != nil {
-		return err
-	}
-	defer a.close()
 
 	// An engine that can't be kept up ends the program.
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -66,7 +64,30 @@ func (c *devCommand) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	err = a.run(ctx, listener, opsListener, func(ctx context.Context, _ string) error {
+	if isCluster(server) {
+		err = c.runRegions(ctx, server, listener, opsListener, log)
+	} else {
+		err = c.runHere(ctx, server, listener, opsListener, log)
+	}
+	if (err == nil || errors.Is(err, context.Canceled)) && ctx.Err() != nil {
+		if err = context.Cause(ctx); errors.Is(err, context.Canceled) {
+			return nil
+		}
+	}
+	return err
+}
+
+// runHere serves from this process until ctx ends.
+func (c *devCommand) runHere(ctx context.Context, server *embedded.Server, listener, opsListener net.Listener, log *slog.Logger) error {
+	if c.Survive != "" {
+		return errors.New("--survive is for a cluster: name its regions with --regions")
+	}
+	a, err := c.prepare(ctx, server, log)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	return a.run(ctx, listener, opsListener, func(ctx context.Context, _ string) error {
 		if c.Demo {
 			if err := seed.Demo(ctx, a.ledger); err != nil {
 				return fmt.Errorf("demo data: %w", err)
@@ -75,10 +96,6 @@ func (c *devCommand) Run(ctx context.Context) error {
 		c.welcome(a.reads.Version, server.URL(), listener, opsListener)
 		return nil
 	})
-	if err == nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
-		err = context.Cause(ctx)
-	}
-	return err
 }
 
 // prepare migrates and puts the server together.
@@ -140,6 +157,11 @@ func (c *devCommand) welcome(engine, databaseURL string, listener, opsListener n
 	}
 	fmt.Printf("  Database %s\n", databaseURL)
 	fmt.Printf("  API key  %s\n\n", c.BootstrapKey)
+	c.suggest(base)
+}
+
+// suggest prints a request to try on the API at base, and how to stop.
+func (c *devCommand) suggest(base string) {
 	request := base + "/api/v1/accounts/alice"
 	if !c.Demo {
 		request = `-H 'Content-Type: application/json' -d '{"accountId": "alice", "balance": "100.00"}' ` + base + "/api/v1/accounts"

@@ -21,7 +21,7 @@ import (
 
 const (
 	testKey   = "florin_key_of_the_end_to_end_tests"
-	startMax  = 90 * time.Second
+	startMax  = 3 * time.Minute
 	acceptMax = 60 * time.Second // a lease, a sweep, and a slow machine
 )
 

@@ -8,11 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
+
+	"florin/internal/platform/process"
 )
 
 // cockroach is a CockroachDB of one node.
@@ -37,7 +38,7 @@ const unfinishedStore = "florin-unfinished"
 // leaseDuration is CockroachDB's own variable for how long a node's claim on its
 // data lasts. A node that was stopped has to wait its old claim out, 5.5 seconds
 // in all with the default, 2.6 with 2 seconds. A short one risks that other
-// nodes take over from a busy one, and here are none.
+// nodes take over from a busy one, and a single node has none.
 const leaseDuration = "COCKROACH_RANGE_LEASE_DURATION"
 
 // findCockroach finds the program: what COCKROACH_BINARY names, or cockroach on
@@ -72,7 +73,7 @@ func reason(err error) error {
 }
 
 func newCockroach(f *folder, o Options, settings []Setting) (*cockroach, error) {
-	c := &cockroach{dir: f.join(Cockroach), options: o, settings: settings, isFresh: o.Unsafe || !holdsCockroach(f)}
+	c := &cockroach{dir: f.join(Cockroach), options: o, settings: settings, isFresh: o.Unsafe || !holdsStore(f.join(Cockroach))}
 	var err error
 	if c.program, err = findCockroach(); err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func (c *cockroach) fresh() bool   { return c.isFresh }
 func (c *cockroach) held(string) bool { return false }
 
 func (c *cockroach) url(port int, database string) string {
-	return "postgres://root@" + loopback + ":" + strconv.Itoa(port) + "/" + database + "?sslmode=disable"
+	return "postgres://root@" + address(port) + "/" + database + "?sslmode=disable"
 }
 
 // announcement is where the node writes its address once it listens there.
@@ -107,10 +108,7 @@ func (c *cockroach) prepare() error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(c.dir, 0o700); err != nil {
-		return err
-	}
-	if err := os.Remove(c.announcement()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := c.announce(); err != nil {
 		return err
 	}
 	if c.options.Unsafe || holdsStore(c.dir) {
@@ -120,6 +118,17 @@ func (c *cockroach) prepare() error {
 		return err
 	}
 	return syncFolder(c.dir)
+}
+
+// announce makes place for the announcement of the node to be started.
+func (c *cockroach) announce() error {
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Remove(c.announcement()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // finish says that the store is whole from now on.
@@ -137,36 +146,38 @@ func (c *cockroach) command(port int) (*exec.Cmd, error) {
 	if err := c.prepare(); err != nil {
 		return nil, fmt.Errorf("%w: %w: make it writable or choose another data folder", ErrBrokenDataDir, err)
 	}
-	store := c.dir
+	store, death := c.dir, syscall.SIGTERM
 	if c.options.Unsafe {
-		store = "type=mem,size=2GiB"
+		store, death = "type=mem,size=2GiB", syscall.SIGKILL
 	}
-	cmd := exec.Command(c.program, "start-single-node", "--insecure",
-		"--sql-addr="+loopback+":"+strconv.Itoa(port),
-		"--listen-addr="+loopback+":0", // for other nodes, of which there are none
-		"--http-addr="+loopback+":0",
+	return c.run(death, "2s", "start-single-node",
+		"--sql-addr="+address(port),
+		"--listen-addr="+address(0), // for other nodes, of which there are none
+		"--http-addr="+address(0),
 		"--store="+store,
 		"--cache=256MiB",
 		"--max-sql-memory=256MiB",
+	), nil
+}
+
+// run is the program with what every node has. It gets the signal when we are
+// killed.
+func (c *cockroach) run(death syscall.Signal, lease string, args ...string) *exec.Cmd {
+	cmd := exec.Command(c.program, append(args, "--insecure",
 		"--listening-url-file="+c.announcement(),
 		// JSON is YAML, and quotes any path.
 		fmt.Sprintf(`--log={"file-defaults": {"dir": %q, "max-group-size": "64MiB"}, "sinks": {"stderr": {"filter": "FATAL"}}}`,
-			filepath.Join(c.dir, "logs")),
-	)
+			filepath.Join(c.dir, "logs")))...)
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "COCKROACH_SKIP_ENABLING_DIAGNOSTIC_REPORTING=true")
 	if _, set := os.LookupEnv(leaseDuration); !set {
-		cmd.Env = append(cmd.Env, leaseDuration+"=2s")
-	}
-	death := syscall.SIGTERM
-	if c.options.Unsafe {
-		death = syscall.SIGKILL
+		cmd.Env = append(cmd.Env, leaseDuration+"="+lease)
 	}
 	if c.options.keepOrphan {
 		death = 0
 	}
-	cmd.SysProcAttr = childAttributes(death)
-	return cmd, nil
+	cmd.SysProcAttr = process.Attributes(death)
+	return cmd
 }
 
 // open waits for the node's own announcement, since without passwords any other

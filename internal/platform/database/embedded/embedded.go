@@ -1,10 +1,11 @@
 // Package embedded runs a real database engine, PostgreSQL or CockroachDB, for
 // one machine inside a data folder, so that a person needs no database server
-// of their own to try Florin, and tests need none to run.
+// of their own to try Florin, and tests need none to run. The engine is one
+// process, or a CockroachDB cluster of one node for each of several regions.
 //
 // It guarantees that one process at a time owns a data folder's engine, that
-// the engine listens on 127.0.0.1 alone, that an owned engine which dies is
-// started again on the same port, and that its data is as durable as the
+// the engine listens on 127.0.0.1 alone, that an owned engine or node which dies
+// is started again on the same port, and that its data is as durable as the
 // engine can make it (unless Options.Unsafe).
 //
 // The data folder holds:
@@ -15,14 +16,16 @@
 //	postgres.log      what PostgreSQL printed
 //	cockroach/        the CockroachDB store and its logs
 //	cockroach.log     what CockroachDB printed
+//	cluster.json      the regions of a cluster, which then is what runs here
+//	cockroach-NAME/   a region's node: its engine.json, cockroach/, cockroach.log
 //
-// When the owner ends without Stop (kill -9), Linux tells the engine to shut
-// down in order, so that nothing is left behind in CI. Elsewhere, and while
-// that shutdown still runs, the engine is an orphan: the next Start adopts it,
-// or waits until it is gone and starts another.
+// When the owner ends without Stop (kill -9), Linux ends the engine, so that
+// nothing is left behind in CI, and the next Start waits until it is gone.
+// Elsewhere the engine is an orphan: the next Start adopts it, or stops it and
+// starts another.
 //
-// Schema, pools and retries are left to package database; several machines are
-// left to a real cluster.
+// Schema, pools and retries are left to package database, as are the regions of
+// the database on a cluster; several machines are left to a real cluster.
 package embedded
 
 import (
@@ -30,8 +33,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The engines, as they stand in Options.Engine and Server.Engine.
@@ -41,7 +47,7 @@ const (
 	Auto = "auto"
 	// Postgres is PostgreSQL 15 or newer.
 	Postgres = "postgres"
-	// Cockroach is a single-node CockroachDB.
+	// Cockroach is a CockroachDB: of a single node, or of one for each region.
 	Cockroach = "cockroach"
 )
 
@@ -55,6 +61,11 @@ type Options struct {
 	// holds the data of exactly one engine keeps that engine, so that data does
 	// not seem to vanish when another engine is installed later.
 	Engine string
+
+	// Regions make the engine a CockroachDB cluster of one node for each. A folder
+	// that holds a cluster keeps it: Regions are then its own, or none, or its own
+	// with more at the end, which are added.
+	Regions []string
 
 	// ClusterSettings are CockroachDB cluster settings written as NAME=VALUE,
 	// applied before anything else whenever the engine was started or adopted.
@@ -82,38 +93,55 @@ const attachLimit = 2 * time.Minute
 // Server is an engine that answers: one that this process owns, or one that it
 // has joined. Its methods may be called from any goroutine.
 type Server struct {
-	engine   engine
+	nodes    []*node // one, unless it is a cluster
 	folder   *folder
-	port     int
 	attached bool
-	options  Options
 	log      *slog.Logger
 
 	life       context.Context // ends when Stop begins
 	end        context.CancelFunc
-	supervised chan struct{} // closed when nobody restarts the engine any more
+	supervised sync.WaitGroup // those who restart nodes
 	done       chan struct{}
 	stopOnce   sync.Once
 	stopErr    error
 
-	mu      sync.Mutex
-	process *process
-	err     error
+	mu   sync.Mutex
+	lost int // nodes given up
+	err  error
+}
+
+// Node is one process of a Server.
+type Node struct {
+	// Region is the node's locality, "" outside a cluster.
+	Region string
+	// URL is the database florin on this node, with the other nodes to turn to
+	// when this one is gone. It holds the password: keep it out of logs.
+	URL string
+	// Address is where the node answers SQL.
+	Address string
+	// HTTPAddress is CockroachDB's console, "" outside a cluster.
+	HTTPAddress string
+	// PID is the process id. It changes when the node died and was started again.
+	PID int
 }
 
 // Start runs the engine of o.DataDir and returns once it answers and holds a
 // database named florin. A first start takes some seconds, a later one about
-// one. ctx bounds the start only; the engine runs until Stop.
+// one, of a cluster a little more. ctx bounds the start only; the engine runs
+// until Stop.
 //
 // Returns ErrNoEngine, ErrBadBinary, ErrBadSetting, ErrInUse, ErrBrokenDataDir,
-// ErrCannotDropRoot or ErrNotStarted; each error is one line that says what to
-// do.
+// ErrRegions, ErrCannotDropRoot or ErrNotStarted; each error is one line that
+// says what to do.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	settings, err := ParseSettings(o.ClusterSettings)
 	if err != nil {
+		return nil, err
+	}
+	if err := validateRegions(o.Regions); err != nil {
 		return nil, err
 	}
 	f, err := openFolder(o.DataDir)
@@ -145,24 +173,8 @@ func attach(ctx context.Context, f *folder, o Options) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, attachLimit)
 	defer cancel()
 	for {
-		if st := f.readState(); st.Ready && st.alive() {
-			if o.Engine != "" && o.Engine != Auto && o.Engine != st.Engine {
-				return nil, fmt.Errorf("%w: %s runs %s in %s, not %s: stop it first, or ask for that engine",
-					ErrInUse, f.owner(), st.Engine, f.path, o.Engine)
-			}
-			e, err := runningEngine(f, st)
-			if err != nil {
-				return nil, err
-			}
-			if conn, err := connect(ctx, e.url(st.Port, databaseName)); err == nil {
-				_ = conn.Close(ctx)
-				s := newServer(e, f, o, st.Port)
-				s.attached = true
-				close(s.supervised)
-				o.Log.Info("joined the database engine that another process runs",
-					"engine", e.name(), "port", st.Port, "owner", f.owner())
-				return s, nil
-			}
+		if s, err := answering(ctx, f, o); s != nil || err != nil {
+			return s, err
 		}
 		switch err := f.lock(); {
 		case err == nil:
@@ -177,20 +189,92 @@ func attach(ctx context.Context, f *folder, o Options) (*Server, error) {
 	}
 }
 
+// answering is the engine that another process runs, or nil when it does not
+// answer (yet).
+func answering(ctx context.Context, f *folder, o Options) (*Server, error) {
+	nodes, err := runningNodes(f, o)
+	if err != nil || len(nodes) == 0 {
+		return nil, err
+	}
+	s := newServer(nodes, f, o)
+	s.attached = true
+	if o.Engine != "" && o.Engine != Auto && o.Engine != s.Engine() {
+		return nil, fmt.Errorf("%w: %s runs %s in %s, not %s: stop it first, or ask for that engine",
+			ErrInUse, f.owner(), s.Engine(), f.path, o.Engine)
+	}
+	conn, err := connect(ctx, s.URL())
+	if err != nil {
+		return nil, nil //nolint:nilerr // not yet
+	}
+	_ = conn.Close(ctx)
+	o.Log.Info("joined the database engine that another process runs",
+		"engine", s.Engine(), "port", nodes[0].port, "owner", f.owner())
+	return s, nil
+}
+
+// runningNodes are those of the engine that another process runs, good for
+// connecting only.
+func runningNodes(f *folder, o Options) ([]*node, error) {
+	st := f.readState()
+	if !st.Ready || !st.alive() {
+		return runningCluster(f, o)
+	}
+	var e engine = &cockroach{dir: f.join(Cockroach)}
+	if st.Engine == Postgres {
+		var err error
+		if e, err = runningPostgres(f); err != nil {
+			return nil, err
+		}
+	}
+	return []*node{{engine: e, folder: f, port: st.Port, options: o, log: o.Log}}, nil
+}
+
 // own starts the engine, or adopts one whose owner is gone. The caller holds
 // the folder's lock.
 func own(ctx context.Context, f *folder, o Options, settings []Setting) (*Server, error) {
 	if err := f.removeLeftovers(); err != nil {
 		return nil, err
 	}
+	has, err := f.readCluster()
+	if err == nil && len(has.Regions) > 0 && !has.Made {
+		err, has = f.discardUnmade(ctx, has, o), cluster{}
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(o.Regions) > 0 && o.Engine == Postgres:
+		return nil, fmt.Errorf("%w: PostgreSQL has no regions: choose %s", ErrRegions, Cockroach)
+	case len(o.Regions) > 0 && len(has.Regions) == 0 && (holdsPostgres(f) || holdsCockroach(f)):
+		return nil, fmt.Errorf("%w: %s holds a database of one node: choose another data folder", ErrRegions, f.path)
+	}
+	c, err := has.grow(o.Regions)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Regions) > 0 && o.Engine != Postgres {
+		if err := stopOrphan(ctx, f, o.Log); err != nil {
+			return nil, err
+		}
+		return startCluster(ctx, f, c, o, settings)
+	}
+	for _, region := range c.Regions {
+		if err := stopOrphan(ctx, f.node(region), o.Log); err != nil {
+			return nil, err
+		}
+	}
+	return startSingle(ctx, f, o, settings)
+}
+
+// startSingle starts an engine of one process.
+func startSingle(ctx context.Context, f *folder, o Options, settings []Setting) (*Server, error) {
 	last := f.readState()
 	kind, err := choose(f, o, last)
 	if err != nil {
 		return nil, err
 	}
-	if last.alive() && (kind != last.Engine || o.Unsafe != last.Unsafe) {
-		o.Log.Info("stopping an orphaned database engine of another kind or mode", "engine", last.Engine, "pid", last.PID)
-		if err := watch(last.PID, last.Process).stop(ctx, stopLadder(last.Engine, last.Unsafe)); err != nil {
+	if kind != last.Engine || o.Unsafe != last.Unsafe {
+		if err := stopOrphan(ctx, f, o.Log); err != nil {
 			return nil, err
 		}
 	}
@@ -198,51 +282,94 @@ func own(ctx context.Context, f *folder, o Options, settings []Setting) (*Server
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(e, f, o, 0)
-	p, err := s.adopt(ctx, last)
-	if p == nil && err == nil {
-		p, err = s.first(ctx, last)
+	n := &node{engine: e, folder: f, options: o, log: o.Log}
+	if last.Engine == kind {
+		n.port = last.Port
 	}
-	if err != nil {
-		return nil, err
-	}
-	go s.supervise(p)
-	return s, nil
+	s := newServer([]*node{n}, f, o)
+	return s, s.start(ctx, n)
 }
 
-func newServer(e engine, f *folder, o Options, port int) *Server {
-	s := &Server{
-		engine: e, folder: f, port: port, options: o, log: o.Log,
-		supervised: make(chan struct{}), done: make(chan struct{}),
-	}
+func newServer(nodes []*node, f *folder, o Options) *Server {
+	s := &Server{nodes: nodes, folder: f, log: o.Log, done: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
 
+// start starts a node and sees to it from then on.
+func (s *Server) start(ctx context.Context, n *node) error {
+	p, err := n.start(ctx)
+	if err != nil {
+		return err
+	}
+	s.supervised.Go(func() {
+		if err := n.keep(s.life, p); err != nil {
+			s.log.Error("database engine given up", "error", err)
+			s.lose(err)
+		}
+	})
+	return nil
+}
+
+// lose counts a node that was given up. The server is done once those that are
+// left are no majority, without which a cluster decides nothing.
+func (s *Server) lose(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost++; s.err == nil && 2*(len(s.nodes)-s.lost) <= len(s.nodes) {
+		s.err = err
+		close(s.done)
+	}
+}
+
 // URL is the address of the database florin on the engine, user and password
-// included: keep it out of logs. It stays the same when the engine is restarted.
-func (s *Server) URL() string { return s.engine.url(s.port, databaseName) }
+// included: keep it out of logs. It names all nodes of a cluster, and stays the
+// same when the engine is restarted.
+func (s *Server) URL() string { return s.url(0) }
+
+// url turns to a node first and then to the others in their order.
+func (s *Server) url(first int) string {
+	n := s.nodes[first]
+	target, err := url.Parse(n.engine.url(n.port, databaseName))
+	if err != nil { // our own words
+		panic(err)
+	}
+	for i, other := range s.nodes {
+		if i != first {
+			target.Host += "," + other.address()
+		}
+	}
+	return target.String()
+}
 
 // Engine is Postgres or Cockroach.
-func (s *Server) Engine() string { return s.engine.name() }
+func (s *Server) Engine() string { return s.nodes[0].engine.name() }
+
+// Nodes are the engine's processes, those of a cluster in the order of its
+// regions.
+func (s *Server) Nodes() []Node {
+	nodes := make([]Node, 0, len(s.nodes))
+	for i, n := range s.nodes {
+		public := Node{Region: n.region, URL: s.url(i), Address: n.address(), PID: n.pid()}
+		if n.httpPort != 0 {
+			public.HTTPAddress = address(n.httpPort)
+		}
+		nodes = append(nodes, public)
+	}
+	return nodes
+}
 
 // Attached says that another process owns the engine, so that Stop leaves it.
 func (s *Server) Attached() bool { return s.attached }
 
-// PID is the process id of the engine's main process. It changes when the
-// engine died and was started again.
-func (s *Server) PID() int {
-	if s.attached {
-		return s.folder.readState().PID
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.process.pid
-}
+// PID is the process id of the engine's main process, the first node's in a
+// cluster. It changes when the engine died and was started again.
+func (s *Server) PID() int { return s.nodes[0].pid() }
 
 // Done is closed once nobody keeps the engine running any more: it died and
-// could not be started again, in which case Err says why, or Stop was called.
-// An engine that was joined, not started, is watched by its owner alone.
+// could not be started again (of a cluster: so many nodes that the rest is no
+// majority), in which case Err says why, or Stop was called. An engine that was
+// joined, not started, is watched by its owner alone.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Err is nil until Done is closed, and after Stop; otherwise it is why the
@@ -257,17 +384,15 @@ func (s *Server) Err() error {
 // nothing to an engine that was only joined. Calling it again waits for the
 // first call and returns its outcome.
 //
-// When ctx ends, or the engine takes too long, it is killed: the data is whole
-// all the same, but the next start has to recover it first.
+// When ctx ends, or the engine takes too long, it is killed, as a cluster's nodes
+// always are: the data is whole all the same, but the next start has to recover
+// it first.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() {
-		s.end()
-		<-s.supervised
-		if !s.attached {
-			s.stopErr = s.process.stop(ctx, stopLadder(s.engine.name(), s.options.Unsafe))
-			if s.stopErr == nil {
-				s.stopErr = s.folder.writeState(state{Engine: s.engine.name(), Port: s.port})
-			}
+		if s.attached {
+			s.end()
+		} else {
+			s.stopErr = s.stopNodes(ctx)
 			s.folder.unlock()
 		}
 		select {
@@ -277,6 +402,17 @@ func (s *Server) Stop(ctx context.Context) error {
 		}
 	})
 	return s.stopErr
+}
+
+// stopNodes ends all nodes at once, and those who would start them again first.
+func (s *Server) stopNodes(ctx context.Context) error {
+	s.end()
+	s.supervised.Wait()
+	var stopping errgroup.Group
+	for _, n := range s.nodes {
+		stopping.Go(func() error { return n.stop(ctx) })
+	}
+	return stopping.Wait()
 }
 
 // sleep waits and reports whether ctx still lives.

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"florin/internal/platform/process"
 )
 
 // The test program runs as an owner of its own when this names a data folder.
@@ -149,7 +151,7 @@ func TestSecondStartKeepsDataAndPort(t *testing.T) {
 		if s.Err() != nil {
 			t.Fatal(s.Err())
 		}
-		if identify(s.PID()) != "" {
+		if process.Identify(s.PID()) != "" {
 			t.Fatal("the engine runs on after Stop")
 		}
 

@@ -40,14 +40,6 @@ func newEngine(ctx context.Context, kind string, f *folder, o Options, settings 
 	return newCockroach(f, o, settings)
 }
 
-// runningEngine is the engine another process runs, good for connecting only.
-func runningEngine(f *folder, st state) (engine, error) {
-	if st.Engine == Postgres {
-		return runningPostgres(f)
-	}
-	return &cockroach{dir: f.join(Cockroach)}, nil
-}
-
 // Lookup finds the program of an engine, Postgres or Cockroach: where it is, or
 // ErrNoEngine when there is none, or ErrBadBinary when COCKROACH_BINARY is set
 // to something that does not run.
@@ -106,7 +98,10 @@ func holdsPostgres(f *folder) bool {
 	return err == nil
 }
 
-func holdsCockroach(f *folder) bool { return holdsStore(f.join(Cockroach)) }
+func holdsCockroach(f *folder) bool {
+	_, err := os.Stat(f.join(clusterFile))
+	return err == nil || holdsStore(f.join(Cockroach))
+}
 
 // holdsStore looks for a CockroachDB store that was finished: a run in memory
 // leaves only logs.

@@ -16,6 +16,9 @@ var (
 	ErrBadBinary = errors.New("database program unusable")
 	// ErrBadSetting means that a cluster setting is malformed or was refused.
 	ErrBadSetting = errors.New("bad cluster setting")
+	// ErrRegions means that the regions asked for are malformed, or are not those
+	// of the cluster, or other data, in the data folder.
+	ErrRegions = errors.New("regions do not fit")
 	// ErrCannotDropRoot means that we run as root, PostgreSQL must not, and no
 	// way to start it as somebody else works here.
 	ErrCannotDropRoot = errors.New("PostgreSQL does not run as root")

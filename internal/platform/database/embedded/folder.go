@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"florin/internal/platform/process"
 )
 
 const (
@@ -20,9 +22,6 @@ const (
 	// scratchPrefix starts the name of the folder a cluster is made in before
 	// it gets its real name, so that a half-made one is never taken for whole.
 	scratchPrefix = ".florin-new-"
-	// logSizeMax is how large an engine's log may be when it is opened; a
-	// larger one becomes NAME.1 first.
-	logSizeMax = 16 << 20
 )
 
 // folder is a data folder: its lock and what it remembers between runs.
@@ -33,15 +32,20 @@ type folder struct {
 
 // state is what engine.json remembers.
 type state struct {
-	Engine  string `json:"engine"`
-	Port    int    `json:"port"`
-	PID     int    `json:"pid,omitempty"`     // 0 once stopped
-	Process string `json:"process,omitempty"` // tells PID from a later process of that number
-	Ready   bool   `json:"ready,omitempty"`
-	Unsafe  bool   `json:"unsafe,omitempty"`
+	Engine   string `json:"engine"`
+	Region   string `json:"region,omitempty"` // of a cluster's node
+	Port     int    `json:"port"`
+	HTTPPort int    `json:"httpPort,omitempty"` // of a cluster's node
+	PID      int    `json:"pid,omitempty"`      // 0 once stopped
+	Process  string `json:"process,omitempty"`  // tells PID from a later process of that number
+	Bound    bool   `json:"bound,omitempty"`    // the system ends it when its owner ends
+	Ready    bool   `json:"ready,omitempty"`
+	Unsafe   bool   `json:"unsafe,omitempty"`
 }
 
-func (st state) alive() bool { return st.PID > 0 && identify(st.PID) == st.Process && st.Process != "" }
+func (st state) alive() bool {
+	return st.PID > 0 && process.Identify(st.PID) == st.Process && st.Process != ""
+}
 
 func openFolder(path string) (*folder, error) {
 	if path == "" {
@@ -128,11 +132,17 @@ func (f *folder) writeState(st state) error {
 	if err != nil {
 		return err
 	}
-	next := f.join(stateFile + ".next")
-	if err := os.WriteFile(next, append(text, '\n'), 0o600); err != nil {
+	return f.replace(stateFile, append(text, '\n'))
+}
+
+// replace puts a file into the folder in one step: whoever reads it sees the old
+// or the new.
+func (f *folder) replace(name string, text []byte) error {
+	next := f.join(name + ".next")
+	if err := os.WriteFile(next, text, 0o600); err != nil {
 		return fmt.Errorf("%w: %w: free some space or choose another data folder", ErrBrokenDataDir, err)
 	}
-	return os.Rename(next, f.join(stateFile))
+	return os.Rename(next, f.join(name))
 }
 
 // removeLeftovers clears what a first start that was cut short left behind.
@@ -146,11 +156,7 @@ func (f *folder) removeLeftovers() error {
 
 // openLog opens the file an engine prints to and says where its news begin.
 func (f *folder) openLog(name string) (file *os.File, from int64, err error) {
-	path := f.logPath(name)
-	if info, err := os.Stat(path); err == nil && info.Size() > logSizeMax {
-		_ = os.Rename(path, path+".1")
-	}
-	file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	file, err = process.OpenLog(f.logPath(name))
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w: make it writable or choose another data folder", ErrBrokenDataDir, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"florin/internal/platform/process"
 )
 
 func TestBrokenDataFolderIsNamed(t *testing.T) {
@@ -126,7 +128,7 @@ func TestStalePostmasterPID(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop(t, s)
-	as := s.engine.(*postgres).as
+	as := s.nodes[0].engine.(*postgres).as
 
 	// Process 1 lives, and is no PostgreSQL of ours.
 	_, rest, _ := strings.Cut(string(text), "\n")
@@ -151,7 +153,7 @@ func TestStalePostmasterPID(t *testing.T) {
 	_, err = Start(bounded(t), Options{DataDir: dir})
 	oneLine(t, err, ErrInUse, "kill -INT "+strconv.Itoa(engine))
 	_ = syscall.Kill(engine, syscall.SIGINT)
-	eventually(t, "it has ended", func() bool { return identify(engine) == "" })
+	eventually(t, "it has ended", func() bool { return process.Identify(engine) == "" })
 	start(t, Options{DataDir: dir})
 }
 
@@ -159,17 +161,17 @@ func TestTakenPortIsChosenAnew(t *testing.T) {
 	eachEngine(t, func(t *testing.T, kind string) {
 		dir := t.TempDir()
 		s := start(t, Options{DataDir: dir, Engine: kind, Unsafe: true})
-		port := s.port
+		port := s.nodes[0].port
 		stop(t, s)
 		other := start(t, Options{DataDir: t.TempDir(), Engine: kind, Unsafe: true})
 		// Pretend that the first folder had the port which the second now has.
 		f := &folder{path: dir}
-		if err := f.writeState(state{Engine: kind, Port: other.port}); err != nil {
+		if err := f.writeState(state{Engine: kind, Port: other.nodes[0].port}); err != nil {
 			t.Fatal(err)
 		}
 		again := start(t, Options{DataDir: dir, Engine: kind, Unsafe: true})
-		if again.port == other.port || port == 0 {
-			t.Fatalf("both listen on %d", other.port)
+		if again.nodes[0].port == other.nodes[0].port || port == 0 {
+			t.Fatalf("both listen on %d", other.nodes[0].port)
 		}
 	})
 }

@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
+
+	"florin/internal/platform/process"
 )
 
 const (
@@ -37,6 +39,8 @@ wal_level = logical
 wal_compression = on
 min_wal_size = 256MB
 max_wal_size = 2GB
+# An export that nobody runs any more loses its place before the disk is full.
+max_slot_wal_keep_size = 8GB
 max_pred_locks_per_transaction = 256
 timezone = 'UTC'
 log_timezone = 'UTC'
@@ -159,7 +163,7 @@ func (p *postgres) create(ctx context.Context, f *folder) error {
 	cmd.Stdout, cmd.Stderr = &output, &output
 	p.prepare(cmd, syscall.SIGTERM)
 	cmd.Dir = scratch
-	if err := runBound(cmd); err != nil {
+	if err := process.Run(cmd); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
@@ -217,7 +221,7 @@ func (p *postgres) held(lastWords string) bool {
 }
 
 func (p *postgres) url(port int, database string) string {
-	return "postgres://" + postgresUser + ":" + p.password + "@" + loopback + ":" + strconv.Itoa(port) + "/" + database + "?sslmode=disable"
+	return "postgres://" + postgresUser + ":" + p.password + "@" + address(port) + "/" + database + "?sslmode=disable"
 }
 
 func (p *postgres) command(port int) (*exec.Cmd, error) {
@@ -244,7 +248,7 @@ func (p *postgres) prepare(cmd *exec.Cmd, deathSignal syscall.Signal) {
 	if p.options.keepOrphan {
 		deathSignal = 0
 	}
-	cmd.SysProcAttr = childAttributes(deathSignal)
+	cmd.SysProcAttr = process.Attributes(deathSignal)
 	p.as.apply(cmd.SysProcAttr)
 	cmd.Env = []string{"LC_ALL=C", "TZ=UTC"}
 	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {

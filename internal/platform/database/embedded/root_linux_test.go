@@ -45,7 +45,7 @@ func TestRootRunsPostgresAsSomebodyElse(t *testing.T) {
 		if got := ask(t, s, "SELECT n::text FROM kept"); got != "42" {
 			t.Fatalf("kept %s", got)
 		}
-		as := s.engine.(*postgres).as
+		as := s.nodes[0].engine.(*postgres).as
 		if as.namespace != (mode == 0o700) {
 			t.Errorf("mode %o: runs as %s", mode, as.name)
 		}

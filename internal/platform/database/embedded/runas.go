@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"florin/internal/platform/process"
 )
 
 // runAs is whom a program that refuses root runs as. The zero value is
@@ -57,7 +59,7 @@ func notRoot(program, dataDir, existing string) (runAs, error) {
 	for _, r := range append(candidates, namespaceUser()...) {
 		probe := exec.Command(program, "-V")
 		probe.Dir = dataDir
-		probe.SysProcAttr = childAttributes(0)
+		probe.SysProcAttr = process.Attributes(0)
 		r.apply(probe.SysProcAttr)
 		if last = probe.Run(); last == nil {
 			return r, nil

@@ -36,6 +36,8 @@ type executor struct {
 	queueMax int // commands waiting
 	metrics  *metrics
 
+	crowd crowd // on CockroachDB
+
 	queue   chan *unit
 	waiting atomic.Int64 // commands in the queue
 
@@ -225,9 +227,12 @@ func (e *executor) try(batch []*unit, lookUpIDs bool) error {
 	// Not the callers' contexts: a batch belongs to many of them.
 	ctx := context.Background()
 	needed := keysOf(batch, lookUpIDs)
-	return e.db.InTx(ctx, "ledger.execute", func(ctx context.Context, tx pgx.Tx) error {
-		b, err := load(ctx, tx, needed)
-		if err != nil {
+	if e.db.Engine == database.Cockroach {
+		needed.first = e.crowd.first(needed)
+	}
+	var b *book
+	err := e.db.InTx(ctx, "ledger.execute", func(ctx context.Context, tx pgx.Tx) (err error) {
+		if b, err = load(ctx, tx, needed); err != nil {
 			return err
 		}
 		// Taken under the locks: a posting's time is not before that of any
@@ -241,4 +246,8 @@ func (e *executor) try(batch []*unit, lookUpIDs bool) error {
 		}
 		return b.save(ctx, tx)
 	})
+	if err == nil && e.db.Engine == database.Cockroach {
+		e.crowd.learn(needed, b)
+	}
+	return err
 }

@@ -59,8 +59,9 @@ type Options struct {
 // Ledger is the books in one database. Its methods are safe for concurrent use;
 // those that write need Run to be running.
 type Ledger struct {
+	View // of the newest
+
 	reads    *database.DB
-	queries  *ledgerdb.Queries
 	clock    clock.Clock
 	log      *slog.Logger
 	executor *executor
@@ -93,7 +94,7 @@ func New(reads, writes *database.DB, o Options) *Ledger {
 	}
 	m := newMetrics(o.Registry)
 	l := &Ledger{
-		reads: reads, queries: ledgerdb.New(reads), clock: o.Clock, log: o.Log, metrics: m,
+		View: View{ledgerdb.New(reads)}, reads: reads, clock: o.Clock, log: o.Log, metrics: m,
 		executor:      newExecutor(writes, o.Clock, o, m),
 		homeRegion:    o.HomeRegion,
 		replica:       id.New("replica"),

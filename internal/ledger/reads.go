@@ -21,12 +21,16 @@ const MaxPage = 500
 // whose time is further back than this are committed or will never be.
 const settleTime = 30 * time.Second
 
+// View reads the books: a Ledger's own View the newest, others one moment of the
+// past. Its reads lock nothing and join no serializable transaction.
+type View struct{ queries *ledgerdb.Queries }
+
 // Account returns one account, closed ones included. Returns AccountNotFound.
-func (l *Ledger) Account(ctx context.Context, accountID string) (Account, error) {
+func (v View) Account(ctx context.Context, accountID string) (Account, error) {
 	if !isPossibleID(accountID) {
 		return Account{}, AccountNotFound.Failure("there is no account %q", accountID)
 	}
-	row, err := l.queries.GetAccount(ctx, accountID)
+	row, err := v.queries.GetAccount(ctx, accountID)
 	if database.NotFound(err) {
 		return Account{}, AccountNotFound.Failure("there is no account %s", accountID)
 	}
@@ -53,12 +57,12 @@ type AccountFilter struct {
 // Accounts lists accounts in the order of their ids, beginning after the id
 // after, at most limit of them. Returns InvalidInput when the filter's metadata
 // is no JSON object.
-func (l *Ledger) Accounts(ctx context.Context, f AccountFilter, after string, limit int) ([]Account, error) {
+func (v View) Accounts(ctx context.Context, f AccountFilter, after string, limit int) ([]Account, error) {
 	var problems fields
 	if f.Metadata = problems.metadata(f.Metadata); problems.err() != nil {
 		return nil, problems.err()
 	}
-	rows, err := l.queries.ListAccounts(ctx, ledgerdb.ListAccountsParams{
+	rows, err := v.queries.ListAccounts(ctx, ledgerdb.ListAccountsParams{
 		AfterAccountID: after,
 		AccountType:    optional(string(f.Type)), Status: optional(string(f.Status)),
 		Currency: optional(string(f.Currency)), Metadata: f.Metadata,
@@ -83,11 +87,11 @@ func optional(s string) *string {
 
 // TransferByID returns one transfer with the id of its reversal, if there is
 // one. Returns TransactionNotFound.
-func (l *Ledger) TransferByID(ctx context.Context, transferID string) (Transfer, error) {
+func (v View) TransferByID(ctx context.Context, transferID string) (Transfer, error) {
 	if !isPossibleID(transferID) {
 		return Transfer{}, TransactionNotFound.Failure("there is no transaction %q", transferID)
 	}
-	row, err := l.queries.GetTransfer(ctx, transferID)
+	row, err := v.queries.GetTransfer(ctx, transferID)
 	if database.NotFound(err) {
 		return Transfer{}, TransactionNotFound.Failure("there is no transaction %s", transferID)
 	}
@@ -123,7 +127,7 @@ type TransferPosition struct {
 
 // Transfers lists transfers before a position, newest first, at most limit of
 // them. The zero position is the beginning.
-func (l *Ledger) Transfers(ctx context.Context, f TransferFilter, before TransferPosition, limit int) ([]Transfer, error) {
+func (v View) Transfers(ctx context.Context, f TransferFilter, before TransferPosition, limit int) ([]Transfer, error) {
 	if f.AccountID != "" && !isPossibleID(f.AccountID) {
 		return nil, nil
 	}
@@ -135,7 +139,7 @@ func (l *Ledger) Transfers(ctx context.Context, f TransferFilter, before Transfe
 	}
 	var rows []ledgerdb.FindTransfersRow
 	if f.AccountID != "" {
-		found, err := l.queries.ListTransfersOfAccount(ctx, ledgerdb.ListTransfersOfAccountParams{
+		found, err := v.queries.ListTransfersOfAccount(ctx, ledgerdb.ListTransfersOfAccountParams{
 			AccountID: f.AccountID, BeforeTime: before.CreatedAt, BeforeID: before.ID,
 			FromTime: f.From, ToTime: f.To, Status: optional(string(f.Status)), MaxRows: int32(limit),
 		})
@@ -146,7 +150,7 @@ func (l *Ledger) Transfers(ctx context.Context, f TransferFilter, before Transfe
 			rows = append(rows, ledgerdb.FindTransfersRow(row))
 		}
 	} else {
-		found, err := l.queries.ListTransfers(ctx, ledgerdb.ListTransfersParams{
+		found, err := v.queries.ListTransfers(ctx, ledgerdb.ListTransfersParams{
 			BeforeTime: before.CreatedAt, BeforeID: before.ID,
 			FromTime: f.From, ToTime: f.To, Status: optional(string(f.Status)), MaxRows: int32(limit),
 		})
@@ -169,11 +173,11 @@ var endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // PostingsOf returns the two postings of a completed transfer, the debit first;
 // none for other transfers.
-func (l *Ledger) PostingsOf(ctx context.Context, t Transfer) ([]Posting, error) {
+func (v View) PostingsOf(ctx context.Context, t Transfer) ([]Posting, error) {
 	if t.Status != Completed {
 		return nil, nil
 	}
-	rows, err := l.queries.GetPostings(ctx, ledgerdb.GetPostingsParams{
+	rows, err := v.queries.GetPostings(ctx, ledgerdb.GetPostingsParams{
 		SourceAccountID: t.SourceAccountID, SourceSeq: t.SourceSeq,
 		DestinationAccountID: t.DestinationAccountID, DestinationSeq: t.DestinationSeq,
 	})
@@ -186,11 +190,11 @@ func (l *Ledger) PostingsOf(ctx context.Context, t Transfer) ([]Posting, error) 
 }
 
 // HoldByID returns one hold. Returns HoldNotFound.
-func (l *Ledger) HoldByID(ctx context.Context, holdID string) (Hold, error) {
+func (v View) HoldByID(ctx context.Context, holdID string) (Hold, error) {
 	if !isPossibleID(holdID) {
 		return Hold{}, HoldNotFound.Failure("there is no hold %q", holdID)
 	}
-	row, err := l.queries.GetHold(ctx, holdID)
+	row, err := v.queries.GetHold(ctx, holdID)
 	if database.NotFound(err) {
 		return Hold{}, HoldNotFound.Failure("there is no hold %s", holdID)
 	}
@@ -203,26 +207,26 @@ func (l *Ledger) HoldByID(ctx context.Context, holdID string) (Hold, error) {
 // Postings lists an account's postings of a period, newest first: those numbered
 // below beforeSeq (0: all), at most limit. from and to may be zero; to is
 // exclusive. Returns AccountNotFound.
-func (l *Ledger) Postings(ctx context.Context, accountID string, from, to time.Time, beforeSeq int64, limit int) ([]Posting, error) {
-	account, err := l.Account(ctx, accountID)
+func (v View) Postings(ctx context.Context, accountID string, from, to time.Time, beforeSeq int64, limit int) ([]Posting, error) {
+	account, err := v.Account(ctx, accountID)
 	if err != nil {
 		return nil, err
 	}
 	first, end := int64(1), account.Postings+1
 	if !from.IsZero() {
-		if first, err = l.firstSeq(ctx, account, func(at time.Time) bool { return !at.Before(from) }); err != nil {
+		if first, err = v.firstSeq(ctx, account, func(at time.Time) bool { return !at.Before(from) }); err != nil {
 			return nil, err
 		}
 	}
 	if !to.IsZero() {
-		if end, err = l.firstSeq(ctx, account, func(at time.Time) bool { return !at.Before(to) }); err != nil {
+		if end, err = v.firstSeq(ctx, account, func(at time.Time) bool { return !at.Before(to) }); err != nil {
 			return nil, err
 		}
 	}
 	if beforeSeq > 0 {
 		end = min(end, beforeSeq)
 	}
-	rows, err := l.queries.ListPostings(ctx, ledgerdb.ListPostingsParams{
+	rows, err := v.queries.ListPostings(ctx, ledgerdb.ListPostingsParams{
 		AccountID: accountID, BeforeSeq: end, FromSeq: first, MaxRows: int32(limit),
 	})
 	if err != nil {
@@ -285,11 +289,11 @@ func (l *Ledger) BalanceAt(ctx context.Context, accountID string, at time.Time) 
 // last. Within an account time never goes back, so that a binary search over the
 // primary key will do: some twenty lookups among a million postings, and no
 // index by time to keep on every insert.
-func (l *Ledger) firstSeq(ctx context.Context, account Account, reached func(time.Time) bool) (int64, error) {
+func (v View) firstSeq(ctx context.Context, account Account, reached func(time.Time) bool) (int64, error) {
 	low, high := int64(1), account.Postings+1
 	for low < high {
 		middle := low + (high-low)/2
-		posting, err := l.queries.GetPosting(ctx, ledgerdb.GetPostingParams{AccountID: account.ID, Seq: middle})
+		posting, err := v.queries.GetPosting(ctx, ledgerdb.GetPostingParams{AccountID: account.ID, Seq: middle})
 		if err != nil {
 			return 0, fmt.Errorf("find posting by time: %w", err)
 		}

@@ -18,13 +18,17 @@ import (
 
 // keys are what a batch needs to know.
 type keys struct {
-	accounts, transfers, holds map[string]struct{}
-	reversals                  []string
+	accounts         map[string]int // how many commands need each
+	transfers, holds map[string]struct{}
+	reversals        []string
+	commands         int
+	// first is an account to lock before the others; nil for none.
+	first *crowdedAccount
 	// wantsNewIDs says that ids which are probably new are looked up too.
 	wantsNewIDs bool
 }
 
-func (k *keys) account(id string)  { k.accounts[id] = struct{}{} }
+func (k *keys) account(id string)  { k.accounts[id]++ }
 func (k *keys) transfer(id string) { k.transfers[id] = struct{}{} }
 func (k *keys) hold(id string)     { k.holds[id] = struct{}{} }
 
@@ -44,11 +48,12 @@ func (k *keys) reversal(targetID string) {
 func keysOf(units []*unit, wantsNewIDs bool) *keys {
 	k := &keys{
 		wantsNewIDs: wantsNewIDs,
-		accounts:    make(map[string]struct{}, 2*len(units)),
+		accounts:    make(map[string]int, 2*len(units)),
 		transfers:   make(map[string]struct{}, len(units)),
 		holds:       map[string]struct{}{},
 	}
 	for _, u := range units {
+		k.commands += len(u.commands)
 		for _, c := range u.commands {
 			c.keys(k)
 		}
@@ -56,7 +61,7 @@ func keysOf(units []*unit, wantsNewIDs bool) *keys {
 	return k
 }
 
-func sorted(set map[string]struct{}) []string {
+func sorted[V any](set map[string]V) []string {
 	ids := make([]string, 0, len(set))
 	for id := range set {
 		ids = append(ids, id)
@@ -75,6 +80,9 @@ func load(ctx context.Context, tx pgx.Tx, k *keys) (*book, error) {
 		knowsIDs:  k.wantsNewIDs,
 	}
 	var batch pgx.Batch
+	if k.first != nil {
+		batch.Queue(ledgerdb.LockFirst, k.first.id, k.first.homeRegion)
+	}
 	// The locks come first: what is read after them can't change any more.
 	if len(k.accounts) > 0 {
 		queue(&batch, ledgerdb.LockAccounts, sorted(k.accounts), accountColumns, func(row ledgerdb.Account) {

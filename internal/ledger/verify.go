@@ -149,13 +149,19 @@ var invariants = []struct{ rule, sql string }{
 		       OR t.source_account_id <> r.destination_account_id OR t.destination_account_id <> r.source_account_id)`},
 }
 
-// Verify proves the books of a live database at one consistent time, without
-// holding up writes. Broken invariants are Offences of the Proof, not an error.
-// progress, if not nil, is called before each of the steps.
+// Verify is VerifyAt the newest moment.
 func Verify(ctx context.Context, db *database.DB, progress func(step, steps int, rule string)) (Proof, error) {
+	return VerifyAt(ctx, db, database.Newest, progress)
+}
+
+// VerifyAt proves the books of a live database at one moment, without holding up
+// writes. Broken invariants are Offences of the Proof, not an error. progress, if
+// not nil, is called before each of the steps. Returns what
+// database.DB.SnapshotAt returns for a moment that cannot be read.
+func VerifyAt(ctx context.Context, db *database.DB, moment database.Moment, progress func(step, steps int, rule string)) (Proof, error) {
 	proof := Proof{Turnover: map[money.Currency]decimal.Decimal{}, Offences: []Offence{}}
-	err := db.Snapshot(ctx, func(tx pgx.Tx, at time.Time) error {
-		proof.At = at
+	err := db.SnapshotAt(ctx, moment, func(tx pgx.Tx, at database.Timestamp) error {
+		proof.At = at.Time()
 		if err := proof.measure(ctx, tx); err != nil {
 			return err
 		}

@@ -15,6 +15,17 @@ WHERE account_id = ANY(@account_ids::text[])
 ORDER BY account_id
 FOR UPDATE;
 
+-- The account that much of a batch is about, before the others and by itself, on
+-- CockroachDB. There a transaction that has waited for a lock finds the row newer
+-- than its own time. If the row is all that it has asked for, it goes on at the
+-- new time with the lock; otherwise it must ask for everything again, and whoever
+-- asks from nearer gets in between, again and again.
+-- name: LockFirst :exec
+SELECT account_id
+FROM accounts
+WHERE account_id = @account_id AND home_region = @home_region
+FOR UPDATE;
+
 -- What became of these transfer ids before: duplicates, accepted transfers to
 -- execute, and transfers to reverse. Primary key lookups.
 -- name: FindTransfers :many

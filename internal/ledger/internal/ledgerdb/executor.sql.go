@@ -504,6 +504,28 @@ func (q *Queries) LockAccounts(ctx context.Context, accountIds []string) ([]Acco
 	return items, nil
 }
 
+const LockFirst = `-- name: LockFirst :exec
+SELECT account_id
+FROM accounts
+WHERE account_id = $1 AND home_region = $2
+FOR UPDATE
+`
+
+type LockFirstParams struct {
+	AccountID  string
+	HomeRegion string
+}
+
+// The account that much of a batch is about, before the others and by itself, on
+// CockroachDB. There a transaction that has waited for a lock finds the row newer
+// than its own time. If the row is all that it has asked for, it goes on at the
+// new time with the lock; otherwise it must ask for everything again, and whoever
+// asks from nearer gets in between, again and again.
+func (q *Queries) LockFirst(ctx context.Context, arg LockFirstParams) error {
+	_, err := q.db.Exec(ctx, LockFirst, arg.AccountID, arg.HomeRegion)
+	return err
+}
+
 const UpdateAccountTerms = `-- name: UpdateAccountTerms :exec
 UPDATE accounts
 SET status          = $1,

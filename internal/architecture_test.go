@@ -19,6 +19,7 @@ var ranks = [][]string{
 	{"cmd/server"},
 	{"internal/bench", "internal/seed"},
 	{"internal/api"},
+	{"internal/export"},
 	{"internal/ledger", "internal/identity"},
 	{"internal/platform"},
 	{"internal/money"},
@@ -57,7 +58,7 @@ func TestImportsPointDown(t *testing.T) {
 func TestAModulesTablesAreWrittenByItsOwnQueries(t *testing.T) {
 	owners := map[string]string{
 		"accounts": "ledger", "transfers": "ledger", "postings": "ledger", "holds": "ledger",
-		"api_keys": "identity",
+		"api_keys": "identity", "exports": "export",
 	}
 	writes := regexp.MustCompile(`(?:INSERT INTO|UPDATE|DELETE FROM)\s+([a-z_]+)`)
 	files, err := filepath.Glob("../sql/queries/*/*.sql")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"florin/internal/api"
+	"florin/internal/export"
 	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/platform/clock"
@@ -35,7 +37,8 @@ const (
 	queryMax = 30 * time.Second
 )
 
-// serverFlags configure one replica.
+// serverFlags configure one replica. Each is one plain value, which its variable
+// of the environment hands to the processes of other replicas.
 type serverFlags struct {
 	Addr           string        `help:"Address of the API." default:"127.0.0.1:8080" env:"FLORIN_ADDR"`
 	OpsAddr        string        `help:"Address of /metrics and pprof; empty for none." default:"127.0.0.1:8081" env:"FLORIN_OPS_ADDR"`
@@ -45,6 +48,7 @@ type serverFlags struct {
 	QueueMax       int           `name:"executor-queue" help:"Most transfers that may wait; above that callers get 503." default:"20000" env:"FLORIN_EXECUTOR_QUEUE"`
 	SweepInterval  time.Duration `help:"How often accepted transfers are looked for that a dead replica left." default:"60s" env:"FLORIN_SWEEP_INTERVAL"`
 	Region         string        `help:"Home region of accounts opened here, when the database has it; default: the region that the connections lead to." env:"FLORIN_REGION"`
+	ExportPlaces   string        `name:"export-destinations" help:"Places that POST /api/v1/exports may have the database deliver to, separated by blanks: each a URL such as s3://BUCKET/PATH?AWS_REGION=NAME, with all beneath it. Empty for none." env:"FLORIN_EXPORT_DESTINATIONS" placeholder:"'URL URL'"`
 	MaxConnections int32         `name:"db-connections" help:"Most connections for reads; the executor has its own." default:"16" env:"FLORIN_DB_CONNECTIONS"`
 }
 
@@ -61,6 +65,9 @@ func (f *serverFlags) validate() error {
 	case f.MaxConnections < 1:
 		return fmt.Errorf("--db-connections is %d, must be at least 1", f.MaxConnections)
 	}
+	if _, err := export.ParseAllowed(strings.Fields(f.ExportPlaces)); err != nil {
+		return fmt.Errorf("--export-destinations: %w", err)
+	}
 	return nil
 }
 
@@ -72,6 +79,7 @@ type app struct {
 	writes  *database.DB
 	ledger  *ledger.Ledger
 	keys    *identity.Keys
+	watch   *export.Watch
 	handler http.Handler
 	metrics *prometheus.Registry
 	ready   atomic.Bool // migrated and executing
@@ -80,10 +88,13 @@ type app struct {
 // newApp connects to the database and puts the parts together. Nothing runs yet.
 // Close the app after use.
 func newApp(ctx context.Context, flags serverFlags, databaseURL string, log *slog.Logger) (*app, error) {
+	allowed, err := export.ParseAllowed(strings.Fields(flags.ExportPlaces))
+	if err != nil {
+		return nil, err
+	}
 	a := &app{flags: flags, log: log, metrics: prometheus.NewRegistry()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	transactions := database.NewMetrics(a.metrics)
-	var err error
 	a.reads, err = database.Open(ctx, databaseURL, database.Options{
 		ApplicationName: "florin", MaxConns: flags.MaxConnections, StatementTimeout: queryMax, Metrics: transactions,
 	})
@@ -105,8 +116,10 @@ func newApp(ctx context.Context, flags serverFlags, databaseURL string, log *slo
 		Workers: flags.Workers, BatchMax: flags.BatchMax, QueueMax: flags.QueueMax,
 		SweepInterval: flags.SweepInterval, HomeRegion: flags.Region, Log: log, Registry: a.metrics,
 	})
+	exports := export.NewControl(a.reads, allowed, clock.System)
+	a.watch = export.NewWatch(exports, export.WatchOptions{Log: log, Registry: a.metrics})
 	a.handler = api.New(api.Options{
-		Ledger: a.ledger, Authenticate: a.authenticate, Ready: a.checkReady,
+		Ledger: a.ledger, Exports: exports, Authenticate: a.authenticate, Ready: a.checkReady,
 		Log: log, Registry: a.metrics, Version: version(),
 	})
 	return a, nil
@@ -153,7 +166,7 @@ func (a *app) run(ctx context.Context, listener, opsListener net.Listener, ready
 	servers.Go(func() error { return serve(ctx, public, listener) })
 	if opsListener != nil {
 		// No write timeout: a CPU profile takes as long as it was asked to.
-		operations := &http.Server{Handler: a.operations(), ReadHeaderTimeout: 10 * time.Second}
+		operations := &http.Server{Handler: operations(a.metrics), ReadHeaderTimeout: 10 * time.Second}
 		servers.Go(func() error { return serve(ctx, operations, opsListener) })
 	}
 	servers.Go(func() error {
@@ -166,6 +179,10 @@ func (a *app) run(ctx context.Context, listener, opsListener net.Listener, ready
 			defer close(ledgerDone)
 			a.ledger.Run(ledgerCtx)
 		}()
+		servers.Go(func() error {
+			a.watch.Run(ctx)
+			return nil
+		})
 		a.ready.Store(true)
 		if ready == nil {
 			return nil
@@ -232,9 +249,9 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 }
 
 // operations is what operators and their tools see; never on a public address.
-func (a *app) operations() http.Handler {
+func operations(metrics *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

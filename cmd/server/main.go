@@ -22,6 +22,7 @@ type commands struct {
 	Seed    seedCommand    `cmd:"" help:"Fill the books with mock data of any size."`
 	Bench   benchCommand   `cmd:"" help:"Measure how fast money moves, and what of the engine's speed is left."`
 	Verify  verifyCommand  `cmd:"" help:"Prove the books at one consistent time; exit code 1 when they are wrong."`
+	Export  exportCommand  `cmd:"" help:"Export the ledger to files, and prove such files."`
 }
 
 // errExit ends the program with code 1 when everything worth saying is said.

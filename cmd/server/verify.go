@@ -3,19 +3,43 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"florin/internal/ledger"
 	"florin/internal/money"
+	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
 )
 
 type verifyCommand struct {
 	databaseFlags
+	AsOf asOf `help:"Read the books as they were at a time (RFC 3339) or some time ago (10s, 1h30m), without waiting for what is under way since. CockroachDB only, as far back as it keeps the past." placeholder:"TIME|DURATION"`
 	JSON bool `help:"Print the proof as one JSON object."`
+}
+
+// asOf is a moment as a person writes it; the newest when absent.
+type asOf database.Moment
+
+// UnmarshalText reads a time, or how long ago.
+func (a *asOf) UnmarshalText(text []byte) error {
+	at, err := parseAsOf(string(text), clock.System())
+	*a = asOf(database.At(database.TimestampOf(at)))
+	return err
+}
+
+func parseAsOf(text string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
+		return now.Add(-ago), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is neither a time, such as 2026-01-31T09:30:00Z, nor how long ago, such as 10s", text)
 }
 
 // Run prints the proof; broken books are errExit.
@@ -37,8 +61,11 @@ func (c *verifyCommand) Run(ctx context.Context) error {
 	if c.JSON {
 		progress = nil
 	}
-	proof, err := ledger.Verify(ctx, db, progress)
-	if err != nil {
+	proof, err := ledger.VerifyAt(ctx, db, database.Moment(c.AsOf), progress)
+	switch {
+	case errors.Is(err, database.ErrNoPast):
+		return fmt.Errorf("%w: leave --as-of out", err)
+	case err != nil:
 		return err
 	}
 	if c.JSON {

@@ -8,6 +8,7 @@ import (
 	"florin/internal/ledger"
 	"florin/internal/money"
 	"florin/internal/platform/clock"
+	"florin/internal/platform/database"
 )
 
 // Account is an account in an answer.
@@ -120,8 +121,8 @@ type accountsOutput struct{ Body AccountList }
 
 // AccountList is a page of accounts.
 type AccountList struct {
-	Data       []Account `json:"data" nullable:"false"`
-	NextCursor string    `json:"nextCursor,omitempty" doc:"Absent on the last page."`
+	Data []Account `json:"data" nullable:"false"`
+	PageInfo
 }
 
 type messageOutput struct{ Body Message }
@@ -146,8 +147,8 @@ type postingsOutput struct{ Body PostingList }
 
 // PostingList is a page of an account's postings.
 type PostingList struct {
-	Data       []Posting `json:"data" nullable:"false"`
-	NextCursor string    `json:"nextCursor,omitempty" doc:"Absent on the last page."`
+	Data []Posting `json:"data" nullable:"false"`
+	PageInfo
 }
 
 func (a *api) routeAccounts() {
@@ -186,24 +187,29 @@ func (a *api) getAccount(ctx context.Context, in *AccountPath) (*accountOutput, 
 }
 
 func (a *api) listAccounts(ctx context.Context, in *listAccountsInput) (*accountsOutput, error) {
-	after, err := in.accountsAfter()
+	at, after, err := in.accountsAfter()
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.ledger.Accounts(ctx, ledger.AccountFilter{
+	filter := ledger.AccountFilter{
 		Type: ledger.AccountType(in.AccountType), Status: ledger.AccountStatus(in.Status),
 		Currency: money.Currency(in.Currency), Metadata: json.RawMessage(in.Metadata),
-	}, after, in.Limit+1)
+	}
+	var rows []ledger.Account
+	shown, err := a.read(ctx, in.Consistency, at, func(books ledger.View) (err error) {
+		rows, err = books.Accounts(ctx, filter, after, in.Limit+1)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	rows, more := cut(rows, in.Limit)
-	list := AccountList{Data: make([]Account, len(rows))}
+	list := AccountList{Data: make([]Account, len(rows)), PageInfo: PageInfo{ReadAt: shown.readAt}}
 	for i, row := range rows {
 		list.Data[i] = accountOf(row)
 	}
 	if more {
-		list.NextCursor = accountsCursor(rows[len(rows)-1])
+		list.NextCursor = accountsCursor(shown.snapshot, rows[len(rows)-1])
 	}
 	return &accountsOutput{list}, nil
 }
@@ -253,18 +259,31 @@ func (a *api) getBalance(ctx context.Context, in *balanceInput) (*balanceOutput,
 }
 
 func (a *api) listPostings(ctx context.Context, in *listPostingsInput) (*postingsOutput, error) {
-	before, err := in.postingsBefore(string(in.AccountID))
+	at, before, err := in.postingsBefore(string(in.AccountID))
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.ledger.Postings(ctx, string(in.AccountID), in.From, in.To, before, in.Limit+1)
+	rows, shown, err := a.readPostings(ctx, in, at, before)
 	if err != nil {
 		return nil, err
 	}
 	rows, more := cut(rows, in.Limit)
-	list := PostingList{Data: postingsOf(rows)}
+	list := PostingList{Data: postingsOf(rows), PageInfo: PageInfo{ReadAt: shown.readAt}}
 	if more {
-		list.NextCursor = postingsCursor(rows[len(rows)-1])
+		list.NextCursor = postingsCursor(shown.snapshot, rows[len(rows)-1])
 	}
 	return &postingsOutput{list}, nil
+}
+
+// readPostings reads as read does; postings have snapshots on every engine.
+func (a *api) readPostings(ctx context.Context, in *listPostingsInput, at database.Timestamp, before int64) (rows []ledger.Posting, shown pageTime, err error) {
+	if in.isSnapshot() {
+		rows, at, err = a.ledger.PostingsSnapshot(ctx, at, string(in.AccountID), in.From, in.To, before, in.Limit+1)
+		return rows, snapshotTime(at), err
+	}
+	shown, err = a.read(ctx, in.Consistency, at, func(books ledger.View) (err error) {
+		rows, err = books.Postings(ctx, string(in.AccountID), in.From, in.To, before, in.Limit+1)
+		return err
+	})
+	return rows, shown, err
 }

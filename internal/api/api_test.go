@@ -55,7 +55,7 @@ func serve(t *testing.T, databaseURL string) *server {
 		s.ledger.Run(ctx)
 	})
 	listener := httptest.NewServer(api.New(api.Options{
-		Ledger: s.ledger, Authenticate: authenticate, Ready: s.db.Ping,
+		Ledger: s.ledger, Exports: exportsOf(t, s.db), Authenticate: authenticate, Ready: s.db.Ping,
 		Log: slog.New(slog.NewJSONHandler(s.log, nil)), Registry: s.metrics, Version: "test",
 	}))
 	t.Cleanup(func() {

@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"florin/internal/ledger"
+	"florin/internal/platform/database"
 )
 
 // Page asks for a page of a list.
 type Page struct {
 	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Most rows of the page."`
 	Cursor string `query:"cursor" maxLength:"300" doc:"The nextCursor of the page before; absent for the first."`
+	Consistency
 }
 
 // Period narrows a list to a time.
@@ -22,76 +24,101 @@ type Period struct {
 }
 
 // A cursor names its list and the last row that was seen, so that rows which
-// come later move nothing. Its parts are written one after the other; callers
-// are told nothing about them.
+// come later move nothing; a snapshot's names its time before the row. Its parts
+// are written one after the other; callers are told nothing about them. Nor is it
+// signed: what a forged one asks for, its sender may read.
 const cursorSeparator = "\n"
 
-func newCursor(kind string, parts ...string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(append([]string{kind}, parts...), cursorSeparator)))
+// newCursor is of the list as it is, or at a time that is not zero of that
+// snapshot.
+func newCursor(kind string, at database.Timestamp, row ...string) string {
+	parts := []string{kind}
+	if !at.IsZero() {
+		parts = []string{kind + snapshotSuffix, at.String()}
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(append(parts, row...), cursorSeparator)))
 }
 
-// parts returns what newCursor was given, or nil for the first page.
-func (p *Page) parts(kind string, count int) ([]string, error) {
+// snapshotSuffix makes two kinds of a list's cursors, so that none is taken for
+// one of the other consistency.
+const snapshotSuffix = ".snapshot"
+
+// parts returns what newCursor was given, a row of so many parts, or nil for the
+// first page.
+func (p *Page) parts(kind string, count int) (at database.Timestamp, row []string, err error) {
 	if p.Cursor == "" {
-		return nil, nil
+		return at, nil, nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(p.Cursor)
 	parts := strings.Split(string(text), cursorSeparator)
-	if err != nil || len(parts) != count+1 || parts[0] != kind {
-		return nil, badCursor()
+	if p.isSnapshot() {
+		kind, count = kind+snapshotSuffix, count+1
 	}
-	return parts[1:], nil
+	if err != nil || len(parts) != count+1 || parts[0] != kind {
+		return at, nil, badCursor()
+	}
+	row = parts[1:]
+	if p.isSnapshot() {
+		if at, err = database.ParseTimestamp(row[0]); err != nil {
+			return at, nil, badCursor()
+		}
+		row = row[1:]
+	}
+	return at, row, nil
 }
 
-func badCursor() error {
-	return &ledger.InvalidInput{Fields: []ledger.FieldError{{Field: "cursor", Problem: "is not the nextCursor of this list"}}}
+func badCursor() *ledger.InvalidInput {
+	return &ledger.InvalidInput{Fields: []ledger.FieldError{{Field: "cursor", Problem: "is not the nextCursor of this list with this consistency"}}}
 }
 
 // accountsAfter is the id that a page of accounts begins after.
-func (p *Page) accountsAfter() (string, error) {
-	parts, err := p.parts("accounts", 1)
-	if parts == nil {
-		return "", err
+func (p *Page) accountsAfter() (at database.Timestamp, id string, err error) {
+	at, row, err := p.parts("accounts", 1)
+	if row == nil {
+		return at, "", err
 	}
-	return checkedID(parts[0])
+	id, err = checkedID(row[0])
+	return at, id, err
 }
 
-func accountsCursor(last ledger.Account) string { return newCursor("accounts", last.ID) }
+func accountsCursor(at database.Timestamp, last ledger.Account) string {
+	return newCursor("accounts", at, last.ID)
+}
 
 // transfersBefore is the place that a page of transfers begins before.
-func (p *Page) transfersBefore() (ledger.TransferPosition, error) {
-	parts, err := p.parts("transactions", 2)
-	if parts == nil {
-		return ledger.TransferPosition{}, err
+func (p *Page) transfersBefore() (at database.Timestamp, place ledger.TransferPosition, err error) {
+	at, row, err := p.parts("transactions", 2)
+	if row == nil {
+		return at, place, err
 	}
-	micros, err := strconv.ParseInt(parts[0], 10, 64)
-	createdAt := time.UnixMicro(micros).UTC()
-	if err != nil || createdAt.Year() < 1 || createdAt.Year() > 9999 {
-		return ledger.TransferPosition{}, badCursor()
+	micros, err := strconv.ParseInt(row[0], 10, 64)
+	place.CreatedAt = time.UnixMicro(micros).UTC()
+	if err != nil || place.CreatedAt.Year() < 1 || place.CreatedAt.Year() > 9999 {
+		return at, place, badCursor()
 	}
-	id, err := checkedID(parts[1])
-	return ledger.TransferPosition{CreatedAt: createdAt, ID: id}, err
+	place.ID, err = checkedID(row[1])
+	return at, place, err
 }
 
-func transfersCursor(last ledger.Transfer) string {
-	return newCursor("transactions", strconv.FormatInt(last.CreatedAt.UnixMicro(), 10), last.ID)
+func transfersCursor(at database.Timestamp, last ledger.Transfer) string {
+	return newCursor("transactions", at, strconv.FormatInt(last.CreatedAt.UnixMicro(), 10), last.ID)
 }
 
 // postingsBefore is the number that a page of an account's postings begins before.
-func (p *Page) postingsBefore(accountID string) (int64, error) {
-	parts, err := p.parts("postings", 2)
-	if parts == nil {
-		return 0, err
+func (p *Page) postingsBefore(accountID string) (at database.Timestamp, seq int64, err error) {
+	at, row, err := p.parts("postings", 2)
+	if row == nil {
+		return at, 0, err
 	}
-	seq, err := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil || seq < 1 || parts[0] != accountID {
-		return 0, badCursor()
+	seq, err = strconv.ParseInt(row[1], 10, 64)
+	if err != nil || seq < 1 || row[0] != accountID {
+		return at, 0, badCursor()
 	}
-	return seq, nil
+	return at, seq, nil
 }
 
-func postingsCursor(last ledger.Posting) string {
-	return newCursor("postings", last.AccountID, strconv.FormatInt(last.Seq, 10))
+func postingsCursor(at database.Timestamp, last ledger.Posting) string {
+	return newCursor("postings", at, last.AccountID, strconv.FormatInt(last.Seq, 10))
 }
 
 // checkedID refuses a forged cursor before the database does.

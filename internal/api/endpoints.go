@@ -5,7 +5,9 @@ import (
 	"reflect"
 	"time"
 
+	"florin/internal/export"
 	"florin/internal/ledger"
+	"florin/internal/platform/database"
 )
 
 // The endpoints, each with what its documentation says.
@@ -40,12 +42,26 @@ var (
 		HoldID: "booking-77", Status: "PENDING", SourceAccountID: "alice", DestinationAccountID: "bob",
 		Amount: "50.00", Currency: "USD", CapturedAmount: "0.00", ExpiresAt: &exampleLater, CreatedAt: exampleTime, UpdatedAt: exampleTime,
 	}
+	exampleLag    = 12.5
+	exampleExport = Export{
+		ExportID: "exp_q7w3m5x2k4z6n2p7r5t3v6y4a2", Destination: "s3://books/ledger", Kind: "CHANGEFEED", Format: "parquet", Status: "RUNNING",
+		LagSeconds: &exampleLag, ResolvedAt: &exampleTime, CreatedAt: exampleTime, UpdatedAt: exampleTime,
+	}
 	exampleTransferRequest = map[string]any{
 		"transactionId": "order-1001", "sourceAccountId": "alice", "destinationAccountId": "bob", "amount": "30.25", "currency": "USD",
 		"timestamp": "2026-01-31T09:29:58Z", "description": "Two tickets", "metadata": map[string]any{"order": "1001"},
 	}
-	exampleCursor = newCursor("accounts", "alice")
+	exampleCursor = newCursor("accounts", database.Timestamp{}, "alice")
 )
+
+// exportAs is the example's export in another status.
+func exportAs(status export.Status) Export {
+	e := exampleExport
+	if e.Status = string(status); status == export.Finished {
+		e.LagSeconds = nil
+	}
+	return e
+}
 
 func exampleMoney(text Money) *Money { return &text }
 
@@ -69,7 +85,8 @@ var (
 	listAccountsEndpoint = endpoint{
 		id: "listAccounts", method: http.MethodGet, path: "/api/v1/accounts", tag: tagAccounts,
 		summary: "List accounts", description: "In the order of their ids. Filters narrow the list; all of them must hold.",
-		answer: AccountList{Data: []Account{exampleAccount}, NextCursor: exampleCursor},
+		answer: AccountList{Data: []Account{exampleAccount}, PageInfo: PageInfo{NextCursor: exampleCursor, ReadAt: exampleTime}},
+		codes:  []code{codeCursorExpired},
 	}
 	getAccountEndpoint = endpoint{
 		id: "getAccount", method: http.MethodGet, path: "/api/v1/accounts/{accountId}", tag: tagAccounts,
@@ -105,8 +122,11 @@ var (
 	listPostingsEndpoint = endpoint{
 		id: "listPostings", method: http.MethodGet, path: "/api/v1/accounts/{accountId}/postings", tag: tagAccounts,
 		summary: "List an account's postings", description: "Newest first, each with the balance after it.",
-		answer: PostingList{Data: exampleTransferInFull.Postings[:1], NextCursor: newCursor("postings", "alice", "2")},
-		codes:  []code{code(ledger.AccountNotFound)},
+		answer: PostingList{
+			Data:     exampleTransferInFull.Postings[:1],
+			PageInfo: PageInfo{NextCursor: newCursor("postings", database.Timestamp{}, "alice", "2"), ReadAt: exampleTime},
+		},
+		codes: []code{code(ledger.AccountNotFound), codeCursorExpired},
 	}
 
 	createTransferEndpoint = endpoint{
@@ -150,7 +170,8 @@ var (
 	listTransactionsEndpoint = endpoint{
 		id: "listTransactions", method: http.MethodGet, path: "/api/v1/transactions", tag: tagTransactions,
 		summary: "List transactions", description: "Newest first. Filters narrow the list; all of them must hold. from and to are about createdAt.",
-		answer: TransactionList{Data: []Transfer{exampleTransfer}},
+		answer: TransactionList{Data: []Transfer{exampleTransfer}, PageInfo: PageInfo{ReadAt: exampleTime}},
+		codes:  []code{codeCursorExpired},
 	}
 	getTransactionEndpoint = endpoint{
 		id: "getTransaction", method: http.MethodGet, path: "/api/v1/transactions/{transactionId}", tag: tagTransactions,
@@ -206,5 +227,43 @@ var (
 			return h
 		}(),
 		codes: []code{code(ledger.HoldNotFound), code(ledger.HoldNotPending), code(ledger.HoldExpired)},
+	}
+
+	createExportEndpoint = endpoint{
+		id: "createExport", method: http.MethodPost, path: "/api/v1/exports", tag: tagExports, writes: true,
+		summary: "Export the ledger", status: http.StatusCreated,
+		description: "A job of CockroachDB delivers every posting and transfer there is, and then those that come, until it is cancelled. At least once: what was delivered may come again after a fault, so a consumer keeps the first of equal `(account_id, seq)`; a transfer comes anew when its status changes, and the newest `mvcc_timestamp` counts. The same destination again answers the same export.",
+		request:     reflect.TypeFor[CreateExportRequest](), requestExample: map[string]any{"destination": "s3://books/ledger?AWS_ACCESS_KEY_ID=ID&AWS_SECRET_ACCESS_KEY=SECRET", "format": "parquet"},
+		answer: exampleExport,
+		codes: []code{
+			code(export.InvalidDestination), code(export.InvalidFormat), code(export.UnknownScheme), code(export.DestinationNotAllowed),
+			code(export.NeedsRunner), code(export.FormatNotPossible), code(export.NeedsCockroach), code(export.FeedUnavailable),
+			code(export.FormatDiffers), code(export.JobRefused), code(export.Cancelled),
+		},
+	}
+	listExportsEndpoint = endpoint{
+		id: "listExports", method: http.MethodGet, path: "/api/v1/exports", tag: tagExports,
+		summary: "List exports", description: "In the order of their ids, cancelled ones too.",
+		answer: ExportList{Data: []Export{exampleExport}, NextCursor: exportsCursor(exampleExport.ExportID)},
+	}
+	getExportEndpoint = endpoint{
+		id: "getExport", method: http.MethodGet, path: "/api/v1/exports/{exportId}", tag: tagExports,
+		summary: "Read an export", description: "As it is now: how far it has come, and what keeps it.",
+		answer: exampleExport, codes: []code{code(export.NotFound)},
+	}
+	pauseExportEndpoint = endpoint{
+		id: "pauseExport", method: http.MethodPost, path: "/api/v1/exports/{exportId}/pause", tag: tagExports, writes: true,
+		summary: "Pause an export", description: "It delivers nothing until it is resumed; the database keeps what comes next, but not for ever. Pausing it again changes nothing. Takes no body.",
+		answer: exportAs(export.Paused), codes: []code{code(export.NotFound), code(export.NotRunning), code(export.Cancelled), code(export.JobRefused), code(export.JobEnded)},
+	}
+	resumeExportEndpoint = endpoint{
+		id: "resumeExport", method: http.MethodPost, path: "/api/v1/exports/{exportId}/resume", tag: tagExports, writes: true,
+		summary: "Resume an export", description: "One that is paused or failed goes on where it was. Resuming a running one changes nothing. Takes no body.",
+		answer: exportAs(export.Running), codes: []code{code(export.NotFound), code(export.Cancelled), code(export.JobRefused), code(export.JobEnded)},
+	}
+	cancelExportEndpoint = endpoint{
+		id: "cancelExport", method: http.MethodDelete, path: "/api/v1/exports/{exportId}", tag: tagExports, writes: true,
+		summary: "Cancel an export for good", description: "What was delivered stays, and so does the record. Cancelling it again changes nothing.",
+		answer: exportAs(export.Finished), codes: []code{code(export.NotFound), code(export.JobRefused), code(export.FolderInUse)},
 	}
 )

@@ -15,6 +15,7 @@ const (
 	tagTransfers    = "Transfers"
 	tagTransactions = "Transactions"
 	tagHolds        = "Holds"
+	tagExports      = "Exports"
 	tagHealth       = "Health"
 	securityScheme  = "apiKey"
 )
@@ -182,6 +183,7 @@ func humaConfig(version string) huma.Config {
 				{Name: tagTransfers, Description: "Money moves: at once, many together, or later."},
 				{Name: tagTransactions, Description: "What became of it."},
 				{Name: tagHolds, Description: "Money reserved for somebody, captured or released later."},
+				{Name: tagExports, Description: "The books, delivered to others as they grow."},
 				{Name: tagHealth, Description: "For load balancers; without an API key."},
 			},
 			Components: &huma.Components{
@@ -201,6 +203,6 @@ const description = `A double-entry payments ledger. Every error is an RFC 9457 
 - **Amounts** are strings with exactly the currency's decimals in answers, strings or numbers in requests. They are read exactly.
 - **Repeating a request is safe.** The same request under the same id gives the first outcome, another one is refused. Where the server makes the id, send Idempotency-Key.
 - **Requests are read strictly**: what is unknown, given twice or of a wrong type is refused by name. null is the same as absent.
-- **Lists** come in pages: pass nextCursor as cursor to get the next one.
+- **Lists** come in pages: pass nextCursor as cursor to get the next one. Those of accounts, transactions and postings tell the time that they show, readAt; with consistency=snapshot it is the same on all pages.
 - **Every answer** carries X-Request-Id: yours, if you send one.
 `

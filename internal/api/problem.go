@@ -10,16 +10,18 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"florin/internal/export"
 	"florin/internal/ledger"
 	"florin/internal/platform/database"
 )
 
-// The codes that are the API's own; the rest are the ledger's.
+// The codes that are the API's own; the rest are the ledger's and the exports'.
 const (
 	codeInvalidRequest      code = "invalid_request"
 	codeUnauthenticated     code = "unauthenticated"
 	codeNotFound            code = "not_found"
 	codeMethodNotAllowed    code = "method_not_allowed"
+	codeCursorExpired       code = "cursor_expired"
 	codeBodyTooLarge        code = "body_too_large"
 	codeUnsupportedMedia    code = "unsupported_media_type"
 	codeBodyTimeout         code = "body_timeout"
@@ -63,6 +65,10 @@ var errorKinds = []errorKind{
 	{codeUnauthenticated, http.StatusUnauthorized, "No valid API key", "Send a valid key as Authorization: Bearer KEY."},
 	{codeNotFound, http.StatusNotFound, "There is no such path", "See the list of operations."},
 	{code(ledger.AccountNotFound), http.StatusNotFound, "There is no such account", "Open the account first. A transfer that names it is recorded as FAILED."},
+	{code(export.InvalidDestination), http.StatusBadRequest, "The destination is no URL that an export can go to", "The detail says how to write it."},
+	{code(export.InvalidFormat), http.StatusBadRequest, "There is no such format", "Use ndjson or parquet."},
+	{code(export.DestinationNotAllowed), http.StatusForbidden, "The destination is not allowed", "The operator names the allowed ones with --export-destinations."},
+	{code(export.NotFound), http.StatusNotFound, "There is no such export", "Check the id."},
 	{code(ledger.TransactionNotFound), http.StatusNotFound, "There is no such transaction", "Check the id."},
 	{code(ledger.HoldNotFound), http.StatusNotFound, "There is no such hold", "Check the id."},
 	{codeMethodNotAllowed, http.StatusMethodNotAllowed, "The path has no such method", "The header Allow names the methods."},
@@ -79,6 +85,13 @@ var errorKinds = []errorKind{
 	{code(ledger.HoldNotPending), http.StatusConflict, "The hold was captured or voided before", "Read the hold to see which."},
 	{code(ledger.HoldExpired), http.StatusConflict, "The hold has expired", "Place a new hold."},
 	{code(ledger.BatchAborted), http.StatusConflict, "Another transfer of the atomic batch failed", "See brokenBy in the answer to the batch. Send the batch again with new ids."},
+	{code(export.FormatDiffers), http.StatusConflict, "The destination has an export in another format", "Go on with that, or cancel it and choose another destination."},
+	{code(export.Cancelled), http.StatusConflict, "The export was cancelled", "Create a new one."},
+	{code(export.NotRunning), http.StatusConflict, "The export failed", "Resume or cancel it."},
+	{code(export.JobEnded), http.StatusConflict, "The export's job ended for good", "Cancel the export and create it again."},
+	{code(export.FolderInUse), http.StatusConflict, "An exporter is reading", "Stop it, then cancel again."},
+	{code(export.FeedUnavailable), http.StatusConflict, "The database is not set up for exports", "The detail says what its operator sets."},
+	{codeCursorExpired, http.StatusGone, "The cursor's snapshot can no longer be read", "Ask for the first page again: it begins a new snapshot. Do not join its pages to those of the old one."},
 	{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large", "The detail names the limit."},
 	{codeUnsupportedMedia, http.StatusUnsupportedMediaType, "The body is not JSON", "Send application/json without a content encoding."},
 	{code(ledger.InsufficientFunds), http.StatusUnprocessableEntity, "Insufficient funds", "The source has less available than the amount."},
@@ -88,6 +101,11 @@ var errorKinds = []errorKind{
 	{code(ledger.InvalidAmount), http.StatusUnprocessableEntity, "The amount does not fit the account's currency", "Use no more decimals than the currency has."},
 	{code(ledger.OverdraftInUse), http.StatusUnprocessableEntity, "The overdraft limit is in use", "Set the limit no lower than what is used of it."},
 	{code(ledger.AmountExceedsHold), http.StatusUnprocessableEntity, "The amount is larger than the hold", "Capture at most what is held."},
+	{code(export.UnknownScheme), http.StatusUnprocessableEntity, "There is no such kind of destination", "The detail names those that there are."},
+	{code(export.NeedsRunner), http.StatusUnprocessableEntity, "A folder is written where it is", "Run florin export run on the machine that has it."},
+	{code(export.FormatNotPossible), http.StatusUnprocessableEntity, "The destination can't have this format", "The detail says why, and which it can have."},
+	{code(export.NeedsCockroach), http.StatusUnprocessableEntity, "Only CockroachDB delivers there", "On PostgreSQL export to a folder with florin export run."},
+	{code(export.JobRefused), http.StatusUnprocessableEntity, "The database refuses the job", "The detail says why. Correct it and try again."},
 	{codeInternalError, http.StatusInternalServerError, "Something went wrong on our side", "Tell the operator the requestId. A request with an id can be sent again."},
 	{codeOverloaded, http.StatusServiceUnavailable, "Too much is waiting", "Nothing was taken. Send the same request again after Retry-After seconds."},
 	{codeShuttingDown, http.StatusServiceUnavailable, "This server is shutting down", "Nothing was taken. Send the same request again after Retry-After seconds."},
@@ -190,14 +208,23 @@ func problemFor(ctx context.Context, err error) *Problem {
 	var (
 		problem *Problem
 		refused *ledger.Failure
+		unfit   *export.Failure
 		input   *ledger.InvalidInput
 	)
 	switch {
 	case errors.As(err, &problem):
 	case errors.As(err, &refused):
 		problem = refusal(err, refused)
+	case errors.As(err, &unfit):
+		problem = asKnown(code(unfit.Code), unfit.Message)
 	case errors.As(err, &input):
 		problem = invalidRequest(input.Fields)
+	case errors.Is(err, database.ErrSnapshotGone):
+		problem = codeCursorExpired.problem("the database does not keep the time of this cursor any more")
+	case errors.Is(err, database.ErrSnapshotInFuture):
+		problem = invalidRequest(badCursor().Fields)
+	case errors.Is(err, database.ErrNoPast):
+		problem = invalidRequest([]ledger.FieldError{{Field: "consistency", Problem: "must be latest: this database, PostgreSQL, has snapshots of postings only"}})
 	case errors.Is(err, ErrUnauthenticated):
 		problem = codeUnauthenticated.problem("the API key is not valid")
 	case errors.Is(err, ledger.ErrOverloaded):
@@ -221,14 +248,19 @@ func problemFor(ctx context.Context, err error) *Problem {
 }
 
 func refusal(err error, refused *ledger.Failure) *Problem {
-	problem := code(refused.Code).problem("%s", refused.Message)
-	if problem.Status == 0 {
-		return codeInternalError.problem("the log says why, under this requestId")
-	}
+	problem := asKnown(code(refused.Code), refused.Message)
 	if recorded := (recordedFailure{}); errors.As(err, &recorded) && recorded.transfer.ID != "" {
 		problem.TransactionID, problem.TransactionStatus = recorded.transfer.ID, string(recorded.transfer.Status)
 	}
 	return problem
+}
+
+// asKnown is the problem of a code that is in the table.
+func asKnown(c code, message string) *Problem {
+	if _, known := errorKindOf[c]; !known {
+		return codeInternalError.problem("the log says why, under this requestId")
+	}
+	return c.problem("%s", message)
 }
 
 func invalidRequest(fields []ledger.FieldError) *Problem {

@@ -19,6 +19,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"florin/internal/export"
 	"florin/internal/ledger"
 )
 
@@ -33,7 +34,8 @@ type Actor struct {
 
 // Options are what the API stands on. All are required except Version.
 type Options struct {
-	Ledger *ledger.Ledger
+	Ledger  *ledger.Ledger
+	Exports *export.Control
 	// Authenticate returns who a bearer token belongs to, ErrUnauthenticated when
 	// that is nobody. Another error is answered like any error of a handler.
 	Authenticate func(ctx context.Context, token string) (Actor, error)
@@ -47,6 +49,7 @@ type Options struct {
 // api is what the handlers share.
 type api struct {
 	ledger       *ledger.Ledger
+	exports      *export.Control
 	authenticate func(ctx context.Context, token string) (Actor, error)
 	ready        func(ctx context.Context) error
 	log          *slog.Logger
@@ -64,7 +67,7 @@ func New(o Options) http.Handler {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false // a redirect would lose the body of a POST
 	a := &api{
-		ledger: o.Ledger, authenticate: o.Authenticate, ready: o.Ready, log: o.Log,
+		ledger: o.Ledger, exports: o.Exports, authenticate: o.Authenticate, ready: o.Ready, log: o.Log,
 		durations: newDurations(o.Registry),
 	}
 	engine.Use(a.observe, a.recoverPanic, a.checkActor)
@@ -79,6 +82,7 @@ func New(o Options) http.Handler {
 	a.routeBatch()
 	a.routeTransactions()
 	a.routeHolds()
+	a.routeExports()
 	routeDocs(engine, a.huma.OpenAPI())
 	return engine
 }

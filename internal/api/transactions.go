@@ -38,8 +38,8 @@ type TransactionStatus struct {
 
 // TransactionList is a page of transactions.
 type TransactionList struct {
-	Data       []Transfer `json:"data" nullable:"false"`
-	NextCursor string     `json:"nextCursor,omitempty" doc:"Absent on the last page."`
+	Data []Transfer `json:"data" nullable:"false"`
+	PageInfo
 }
 
 type transactionsOutput struct{ Body TransactionList }
@@ -140,23 +140,28 @@ func matches(ifNoneMatch, etag string) bool {
 }
 
 func (a *api) listTransactions(ctx context.Context, in *listTransactionsInput) (*transactionsOutput, error) {
-	before, err := in.transfersBefore()
+	at, before, err := in.transfersBefore()
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.ledger.Transfers(ctx, ledger.TransferFilter{
+	filter := ledger.TransferFilter{
 		AccountID: string(in.AccountID), Status: ledger.TransferStatus(in.Status), From: in.From, To: in.To,
-	}, before, in.Limit+1)
+	}
+	var rows []ledger.Transfer
+	shown, err := a.read(ctx, in.Consistency, at, func(books ledger.View) (err error) {
+		rows, err = books.Transfers(ctx, filter, before, in.Limit+1)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	rows, more := cut(rows, in.Limit)
-	list := TransactionList{Data: make([]Transfer, len(rows))}
+	list := TransactionList{Data: make([]Transfer, len(rows)), PageInfo: PageInfo{ReadAt: shown.readAt}}
 	for i, row := range rows {
 		list.Data[i] = transferOf(row)
 	}
 	if more {
-		list.NextCursor = transfersCursor(rows[len(rows)-1])
+		list.NextCursor = transfersCursor(shown.snapshot, rows[len(rows)-1])
 	}
 	return &transactionsOutput{list}, nil
 }

@@ -1,0 +1,270 @@
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"florin/internal/platform/database"
+)
+
+// cockroachFeed reads one changefeed a window of time: from the position to now,
+// both in MVCC time, which orders all commits of the cluster. A window that
+// holds more than fits is halved, so that a long absence is caught up with in
+// bounded memory. The position is the window's end.
+type cockroachFeed struct {
+	db *database.DB
+	// span is how long a window may be to hold a part's rows, as learnt from the
+	// windows before; 0 means unknown.
+	span time.Duration
+}
+
+// spanMin is a window that is read whole, however much it holds.
+const spanMin = time.Millisecond
+
+var errWindowFull = errors.New("the window holds too much")
+
+// Begin reads history at the time of the call.
+func (f *cockroachFeed) Begin(ctx context.Context, each func(transaction) error) (start, error) {
+	if err := f.checkServer(ctx); err != nil {
+		return start{}, err
+	}
+	now, err := f.now(ctx)
+	if err != nil {
+		return start{}, err
+	}
+	tx, err := f.db.BeginTx(ctx, pgx.TxOptions{BeginQuery: "BEGIN AS OF SYSTEM TIME '" + now.String() + "'"})
+	if err != nil {
+		return start{}, fmt.Errorf("read history: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing to keep
+	return start{at: now.time(), position: now.String()}, readHistory(ctx, tx, each)
+}
+
+// checkServer returns FeedUnavailable, with what to set, unless rangefeeds are on.
+func (f *cockroachFeed) checkServer(ctx context.Context) error {
+	var isOn bool
+	if err := f.db.QueryRow(ctx, "SHOW CLUSTER SETTING kv.rangefeed.enabled").Scan(&isOn); err != nil {
+		return fmt.Errorf("read kv.rangefeed.enabled: %w", err)
+	}
+	if !isOn {
+		return FeedUnavailable.Failure("exports need CockroachDB's rangefeeds: SET CLUSTER SETTING kv.rangefeed.enabled = true")
+	}
+	return nil
+}
+
+// now is the cluster's time, without its logical part: every commit acknowledged
+// by now is at or before it, but for the clocks of the nodes.
+func (f *cockroachFeed) now(ctx context.Context) (hlc, error) {
+	var text string
+	if err := f.db.QueryRow(ctx, "SELECT cluster_logical_timestamp()::text").Scan(&text); err != nil {
+		return hlc{}, fmt.Errorf("read the cluster's time: %w", err)
+	}
+	return parseHLC(text)
+}
+
+// Next reads the longest window that fits.
+func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) (batch, error) {
+	from, err := parseHLC(position)
+	if err != nil {
+		return batch{}, FolderMismatch.Failure("%q is no HLC timestamp of CockroachDB: the export was made from another engine", position)
+	}
+	if err := f.checkServer(ctx); err != nil {
+		return batch{}, err
+	}
+	now, err := f.now(ctx)
+	if err != nil {
+		return batch{}, err
+	}
+	if err := f.checkKept(ctx, from); err != nil {
+		return batch{}, err
+	}
+	for {
+		to := now
+		if f.span > 0 && now.wall-from.wall > int64(f.span) {
+			to = hlc{wall: from.wall + int64(f.span)}
+		}
+		length := time.Duration(to.wall - from.wall)
+		w := &window{from: from, to: to, postings: map[postingKey]stampedPosting{}, transfers: map[string]stampedTransfer{}}
+		if length > spanMin {
+			w.rowsMax = rowsMax
+		}
+		err := f.read(ctx, w)
+		if errors.Is(err, errWindowFull) {
+			f.span = max(length/2, spanMin)
+			continue
+		}
+		if err != nil {
+			return batch{}, err
+		}
+		if to != now && len(w.postings) < rowsMax/2 {
+			f.span *= 2
+		}
+		b := batch{position: to.String(), resolvedAt: to.time(), more: to != now}
+		b.transactions, err = w.join()
+		return b, err
+	}
+}
+
+// checkKept returns HistoryLost when the versions after a time may have been
+// collected as garbage.
+func (f *cockroachFeed) checkKept(ctx context.Context, from hlc) error {
+	_, err := f.db.Exec(ctx, "SELECT account_id FROM postings AS OF SYSTEM TIME '"+from.String()+"' LIMIT 1")
+	if err == nil || ctx.Err() != nil || database.Unavailable(err) {
+		return err
+	}
+	return HistoryLost.Failure("the export can't go on without a gap: CockroachDB does not keep what was committed since %s any more "+
+		"(gc.ttlseconds) (%v); cancel it and export to an empty folder", from.time().Format(time.RFC3339), err)
+}
+
+// Confirm does nothing: the cluster forgets by its own clock.
+func (f *cockroachFeed) Confirm(context.Context, string) error { return nil }
+
+// read runs the window's changefeed to its end. It has a connection of its own,
+// which ends with it: a changefeed that is given up could not share one.
+func (f *cockroachFeed) read(ctx context.Context, w *window) error {
+	conn, err := pgx.ConnectConfig(ctx, f.db.Config().ConnConfig.Copy())
+	if err != nil {
+		return fmt.Errorf("connect for the changefeed: %w", err)
+	}
+	defer closeNow(conn)
+	// The end is exclusive. A changefeed takes no placeholders; both times were
+	// parsed. diff tells an update from an insert.
+	rows, err := conn.Query(ctx, fmt.Sprintf(`
+		CREATE CHANGEFEED FOR TABLE postings, transfers
+		WITH cursor = '%s', end_time = '%s', mvcc_timestamp, diff, envelope = 'wrapped',
+		     schema_change_policy = 'nobackfill', min_checkpoint_frequency = '1s'`,
+		w.from, hlc{wall: w.to.wall, logical: w.to.logical + 1}), pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return fmt.Errorf("read the changefeed: %w", err)
+	}
+	var table string
+	var value []byte
+	_, err = pgx.ForEachRow(rows, []any{&table, nil, &value}, func() error { return w.add(table, value) })
+	if err != nil {
+		return fmt.Errorf("read the changefeed: %w", err)
+	}
+	return nil
+}
+
+// closeNow does not wait for the server to notice.
+func closeNow(conn *pgx.Conn) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = conn.Close(ctx) // nothing to keep
+}
+
+// window is what was committed in a span of MVCC time, after from up to to.
+// A changefeed may send a row twice; the keys see to that.
+type window struct {
+	from, to  hlc
+	rowsMax   int // 0 means no limit
+	postings  map[postingKey]stampedPosting
+	transfers map[string]stampedTransfer // completed ones
+}
+
+type postingKey struct {
+	accountID string
+	seq       int64
+}
+
+type stampedPosting struct {
+	posting
+	at hlc
+}
+
+type stampedTransfer struct {
+	transfer
+	at hlc
+}
+
+// changed is a changefeed's message.
+type changed struct {
+	After  json.RawMessage `json:"after"`
+	Before json.RawMessage `json:"before"`
+	At     string          `json:"mvcc_timestamp"`
+}
+
+// add takes one message. Returns errWindowFull.
+func (w *window) add(table string, value []byte) error {
+	var c changed
+	if err := json.Unmarshal(value, &c); err != nil {
+		return fmt.Errorf("decode the changefeed: %w", err)
+	}
+	at, err := parseHLC(c.At)
+	if err != nil {
+		return fmt.Errorf("decode the changefeed: %w", err)
+	}
+	if !w.from.before(at) || w.to.before(at) || isNull(c.After) {
+		return nil
+	}
+	if table == "postings" {
+		if !isNull(c.Before) {
+			return nil // nothing that is exported of a posting ever changes
+		}
+		p := stampedPosting{at: at}
+		if err := json.Unmarshal(c.After, &p.posting); err != nil {
+			return fmt.Errorf("decode the changefeed: posting: %w", err)
+		}
+		w.postings[postingKey{p.AccountID, p.Seq}] = p
+		if w.rowsMax > 0 && len(w.postings) > w.rowsMax {
+			return errWindowFull
+		}
+		return nil
+	}
+	t := stampedTransfer{at: at}
+	if err := json.Unmarshal(c.After, &t.transfer); err != nil {
+		return fmt.Errorf("decode the changefeed: transfer: %w", err)
+	}
+	// One that is completed and touched again was exported when it was completed.
+	if earlier, found := w.transfers[t.ID]; t.Status == statusCompleted && (!found || at.before(earlier.at)) {
+		w.transfers[t.ID] = t
+	}
+	return nil
+}
+
+func isNull(value json.RawMessage) bool { return len(value) == 0 || string(value) == "null" }
+
+// join orders transactions by their commits and ids. A posting and its
+// transfer's completion have one time, because they are one transaction.
+func (w *window) join() ([]transaction, error) {
+	legs := map[string][]stampedPosting{}
+	for _, p := range w.postings {
+		legs[p.TransferID] = append(legs[p.TransferID], p)
+	}
+	type stamped struct {
+		transaction
+		at hlc
+	}
+	joined := make([]stamped, 0, len(legs))
+	for _, id := range slices.Sorted(maps.Keys(legs)) {
+		t, found := w.transfers[id]
+		if !found {
+			return nil, LedgerInconsistent.Failure("postings of transaction %s were committed without their transfer: run florin verify", id)
+		}
+		var plain []posting
+		for _, leg := range legs[id] {
+			if leg.at != t.at {
+				return nil, LedgerInconsistent.Failure("transaction %s and its postings were committed at different times: run florin verify", id)
+			}
+			plain = append(plain, leg.posting)
+		}
+		tx, err := join(t.transfer, plain, t.at.time())
+		if err != nil {
+			return nil, err
+		}
+		joined = append(joined, stamped{tx, t.at})
+	}
+	slices.SortStableFunc(joined, func(a, b stamped) int { return a.at.compare(b.at) })
+	all := make([]transaction, len(joined))
+	for i, j := range joined {
+		all[i] = j.transaction
+	}
+	return all, nil
+}

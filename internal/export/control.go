@@ -38,7 +38,8 @@ const recordMax = 10 * time.Second
 // credentials in the destination go to the database alone.
 //
 // Creating it again, also after a crash or an error, returns the live export of
-// that destination and makes its job when there is none: never a second one.
+// that destination and makes its job when there is none. Of several jobs made at
+// once all but the first end.
 // Returns InvalidDestination, InvalidFormat, NeedsRunner for a folder,
 // UnknownScheme, FormatNotPossible, NeedsCockroach, DestinationNotAllowed,
 // FeedUnavailable, FormatDiffers and JobRefused, which the export keeps as its error.
@@ -105,14 +106,17 @@ func (c *Control) adopt(ctx context.Context, e Export) (Export, error) {
 	return c.catalog.ByID(ctx, e.ID)
 }
 
-// failed keeps why the database refused, and returns it.
+// failed keeps why the database refused, and returns it. Somebody else's job,
+// made meanwhile, is no failure.
 func (c *Control) failed(ctx context.Context, e Export, refused error) error {
-	if _, isSaid := errors.AsType[*Failure](refused); isSaid {
-		if _, err := c.catalog.Fail(ctx, e.ID, refused.Error()); err != nil {
-			return err
-		}
+	if _, isSaid := errors.AsType[*Failure](refused); !isSaid {
+		return refused
 	}
-	return refused
+	now, err := c.catalog.ByID(ctx, e.ID)
+	if err == nil && now.JobID == 0 {
+		_, err = c.catalog.Fail(ctx, e.ID, refused.Error())
+	}
+	return cmp.Or(err, refused)
 }
 
 // record notes an export's job, and ends the job when the export has another one

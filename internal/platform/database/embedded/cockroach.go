@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -30,6 +31,15 @@ type cockroach struct {
 // CockroachDB's manual advises for tests (range merges, job intervals) are not
 // among them: measured, they made schema changes no faster.
 var cockroachDefaults = []Setting{{"kv.rangefeed.enabled", "true"}}
+
+// cockroachUnsafe are applied too where Unsafe is set: a change feed's time then
+// stands still for tenths of a second instead of three, which is most of what the
+// tests of exports would wait for.
+var cockroachUnsafe = []Setting{
+	{"kv.closed_timestamp.target_duration", "300ms"},
+	{"kv.closed_timestamp.side_transport_interval", "100ms"},
+	{"kv.rangefeed.closed_timestamp_refresh_interval", "100ms"},
+}
 
 // unfinishedStore is a file that stands in the folder while a store is being
 // made.
@@ -146,18 +156,19 @@ func (c *cockroach) command(port int) (*exec.Cmd, error) {
 	if err := c.prepare(); err != nil {
 		return nil, fmt.Errorf("%w: %w: make it writable or choose another data folder", ErrBrokenDataDir, err)
 	}
-	store, death := c.dir, syscall.SIGTERM
-	if c.options.Unsafe {
-		store, death = "type=mem,size=2GiB", syscall.SIGKILL
-	}
-	return c.run(death, "2s", "start-single-node",
-		"--sql-addr="+address(port),
-		"--listen-addr="+address(0), // for other nodes, of which there are none
-		"--http-addr="+address(0),
-		"--store="+store,
+	args := []string{
+		"start-single-node",
+		"--sql-addr=" + address(port),
+		"--listen-addr=" + address(0), // for other nodes, of which there are none
+		"--http-addr=" + address(0),
 		"--cache=256MiB",
 		"--max-sql-memory=256MiB",
-	), nil
+	}
+	if c.options.Unsafe {
+		// With a region, so that tests can spread a database, if only over one.
+		return c.run(syscall.SIGKILL, "2s", append(args, "--store=type=mem,size=2GiB", "--locality=region=here")...), nil
+	}
+	return c.run(syscall.SIGTERM, "2s", append(args, "--store="+c.dir)...), nil
 }
 
 // run is the program with what every node has. It gets the signal when we are
@@ -190,7 +201,11 @@ func (c *cockroach) open(ctx context.Context, port int) (*pgx.Conn, error) {
 }
 
 func (c *cockroach) setUp(ctx context.Context, conn *pgx.Conn) error {
-	for _, s := range cockroachDefaults {
+	defaults := cockroachDefaults
+	if c.options.Unsafe {
+		defaults = append(slices.Clip(defaults), cockroachUnsafe...)
+	}
+	for _, s := range defaults {
 		if _, err := conn.Exec(ctx, s.statement()); err != nil {
 			return fmt.Errorf("%w %s: %w", ErrNotStarted, s, err)
 		}

@@ -157,8 +157,8 @@ func (s jobs) command(ctx context.Context, id int64, do verb) error {
 }
 
 // settledMax bounds the wait for a job that is about to pause: the database sees
-// to that each 10 s.
-const settledMax = 20 * time.Second
+// to that each 10 s, and a busy one later.
+const settledMax = 30 * time.Second
 
 // settled waits until a job has done what it was told last. Its id is 0 when
 // there is no such job.

@@ -33,9 +33,10 @@ type cockroach struct {
 var cockroachDefaults = []Setting{{"kv.rangefeed.enabled", "true"}}
 
 // cockroachUnsafe are applied too where Unsafe is set: a change feed's time then
-// stands still for tenths of a second instead of three, which is most of what the
-// tests of exports would wait for.
+// stands still for tenths of a second instead of three, and jobs obey as quickly
+// instead of in ten, which is most of what the tests of exports would wait for.
 var cockroachUnsafe = []Setting{
+	{"jobs.registry.interval.cancel", "500ms"},
 	{"kv.closed_timestamp.target_duration", "300ms"},
 	{"kv.closed_timestamp.side_transport_interval", "100ms"},
 	{"kv.rangefeed.closed_timestamp_refresh_interval", "100ms"},

@@ -81,7 +81,11 @@ func (c *devCommand) prepareRegions(ctx context.Context, server *embedded.Server
 	for _, node := range server.Nodes() {
 		layout.Names = append(layout.Names, node.Region)
 	}
-	if c.Survive == "" && len(c.Regions) >= survivalRegionsMin {
+	before, _, err := db.Regions(ctx)
+	if err != nil {
+		return "", err
+	}
+	if c.Survive == "" && len(before) == 0 && len(layout.Names) >= survivalRegionsMin {
 		layout.Survival = database.SurviveRegion
 	}
 	if err := database.Localize(ctx, db, layout, log); err != nil {

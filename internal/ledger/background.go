@@ -23,8 +23,8 @@ const (
 	retryPause = time.Second
 	expiryMax  = 1000
 	// secondLook is the first pause before accepted transfers are looked for
-	// again: a claim passes over rows that are locked, and on CockroachDB a row
-	// just committed may still look so. The pauses double up to lastLook.
+	// again: one may have come after the look before and the word of it. The pauses
+	// double up to lastLook.
 	secondLook = 5 * time.Millisecond
 	lastLook   = 2 * time.Second
 )
@@ -75,7 +75,7 @@ func (l *Ledger) nextSweep(ctx context.Context) time.Duration {
 }
 
 // executeClaimed claims some transfers and sees them through. It returns whether
-// there were any.
+// there were any to claim.
 func (l *Ledger) executeClaimed(ctx context.Context) bool {
 	// A claim that is given up half way may have happened all the same, and its
 	// transfers would wait for the lease to lapse: it ends by its own time.
@@ -84,9 +84,13 @@ func (l *Ledger) executeClaimed(ctx context.Context) bool {
 	now := l.clock()
 	// No more than the queue has room for.
 	most := min(claimMax, l.executor.queueMax)
-	claimed, err := l.queries.ClaimTransfers(claimCtx, ledgerdb.ClaimTransfersParams{
-		LeaseOwner: l.replica, LeaseUntil: now.Add(leaseDuration), Now: now, MaxTransfers: int32(most),
-	})
+	found, err := l.queries.UnclaimedTransfers(claimCtx, ledgerdb.UnclaimedTransfersParams{Now: now, MaxTransfers: int32(most)})
+	var claimed []ledgerdb.ClaimTransfersRow
+	if err == nil && len(found) > 0 {
+		claimed, err = l.queries.ClaimTransfers(claimCtx, ledgerdb.ClaimTransfersParams{
+			LeaseOwner: l.replica, LeaseUntil: now.Add(leaseDuration), Now: now, TransferIds: found,
+		})
+	}
 	if err != nil {
 		l.log.Warn("claiming accepted transfers failed; they stay for the next sweep", "error", err)
 		return false
@@ -102,7 +106,7 @@ func (l *Ledger) executeClaimed(ctx context.Context) bool {
 		}
 		left = l.finishClaimed(left)
 	}
-	return len(claimed) > 0
+	return len(found) > 0 // also when others claimed them: there may be more
 }
 
 // finishClaimed executes claimed transfers and returns those that are not done,

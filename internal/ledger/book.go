@@ -68,9 +68,12 @@ func (e *accountEntry) result() Result {
 
 type transferEntry struct {
 	Transfer
-	hash      []byte
-	isNew     bool
-	isChanged bool
+	hash []byte
+	// homeRegion is where its row lives, if not where the source account does as
+	// far as the batch knows.
+	homeRegion string
+	isNew      bool
+	isChanged  bool
 }
 
 // replay answers a request whose id is known. done is false for a transfer that

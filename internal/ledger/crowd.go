@@ -51,6 +51,9 @@ func (c *crowd) learn(k *keys, b *book) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if _, known := c.homes[id]; known {
+		return
+	}
 	if c.homes == nil || len(c.homes) >= crowdMax {
 		c.homes = map[string]string{}
 	}

@@ -3,7 +3,7 @@
 //
 // Every change goes through one executor a process (executor.go), which runs
 // many commands in one SERIALIZABLE transaction: it locks the batch's accounts
-// in the order of their ids, decides in memory (book.go, pure), and writes what
+// in the order of their ids (a hot one first on CockroachDB), decides in memory (book.go, pure), and writes what
 // changed. What it guarantees, whatever the number of replicas: the postings of
 // a transfer sum to zero; an account's balance is the sum of its postings and
 // its last running balance; seq has no gap; available funds do not go below
@@ -15,6 +15,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ type Options struct {
 	ExpiryInterval time.Duration
 
 	// HomeRegion is where accounts live that are opened without a region of
-	// their own, if the database has it. Default: the region that the
+	// their own, in a database that has regions. Default: the region that the
 	// connections lead to.
 	HomeRegion string
 
@@ -155,7 +156,10 @@ func (l *Ledger) OpenAccount(ctx context.Context, o OpenAccount) (Account, error
 			limit = plain(o.OverdraftLimit.Decimal)
 		}
 		o.openingHash = requestHash("open", o.IdempotencyKey, o.ID, string(o.Type), string(o.Currency), plain(o.Balance),
-			limit, string(o.Metadata), o.HomeRegion)
+			limit, string(o.Metadata))
+		if o.HomeRegion != "" { // as asked for: the default may be another at the next call
+			o.openingHash = requestHash(string(o.openingHash), o.HomeRegion)
+		}
 	}
 	if err := l.home(ctx, &o); err != nil {
 		return Account{}, err
@@ -163,22 +167,41 @@ func (l *Ledger) OpenAccount(ctx context.Context, o OpenAccount) (Account, error
 	return l.account(ctx, &o)
 }
 
-// home sees to an account's region: one that the database has, if it has any.
+// home sees to an account's region: one that the database has, if it has any. An
+// account stays where it is opened, so none is chosen in place of this replica's.
 func (l *Ledger) home(ctx context.Context, o *OpenAccount) error {
 	regions, here, err := l.reads.Regions(ctx)
 	switch {
 	case err != nil:
 		return err
-	case o.HomeRegion == "" && slices.Contains(regions, l.homeRegion):
-		o.HomeRegion = l.homeRegion
-	case o.HomeRegion == "":
-		o.HomeRegion = here
-	case len(regions) == 0:
+	case len(regions) == 0 && o.HomeRegion != "":
 		return invalid("homeRegion", "must be absent: this database has no regions")
-	case !slices.Contains(regions, o.HomeRegion):
+	case len(regions) == 0:
+		return nil
+	}
+	wanted := cmp.Or(o.HomeRegion, l.homeRegion, here)
+	if !slices.Contains(regions, wanted) {
+		if o.HomeRegion == "" {
+			return invalid("homeRegion", "must be given, one of %s: this server's region %q is none of the database's", strings.Join(regions, ", "), wanted)
+		}
 		return invalid("homeRegion", "must be one of %s", strings.Join(regions, ", "))
 	}
+	o.HomeRegion = wanted
 	return nil
+}
+
+// homeOf is where the rows of an account live; nowhere in particular when there
+// is no such account.
+func (l *Ledger) homeOf(ctx context.Context, accountID string) (string, error) {
+	regions, _, err := l.reads.Regions(ctx)
+	if err != nil || len(regions) == 0 {
+		return "", err
+	}
+	account, err := l.Account(ctx, accountID)
+	if failure := (*Failure)(nil); errors.As(err, &failure) {
+		return "", nil // AccountNotFound
+	}
+	return account.HomeRegion, err
 }
 
 // UpdateAccount changes an account's terms. Returns AccountNotFound,
@@ -294,6 +317,10 @@ func validateAll(requests []TransferRequest) error {
 // DuplicateTransaction.
 func (l *Ledger) Accept(ctx context.Context, r TransferRequest) (Transfer, error) {
 	if err := r.validate(""); err != nil {
+		return Transfer{}, err
+	}
+	var err error
+	if r.sourceHome, err = l.homeOf(ctx, r.SourceAccountID); err != nil {
 		return Transfer{}, err
 	}
 	result, err := l.do(ctx, acceptance{&r})

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -280,7 +281,7 @@ func (b *book) saveTransfers(ctx context.Context, q *ledgerdb.Queries) error {
 		created.EffectiveAt = append(created.EffectiveAt, orZero(t.EffectiveAt))
 		created.CreatedAt = append(created.CreatedAt, t.CreatedAt)
 		created.FinishedAt = append(created.FinishedAt, orZero(t.FinishedAt))
-		created.HomeRegions = append(created.HomeRegions, b.homeOf(t.SourceAccountID))
+		created.HomeRegions = append(created.HomeRegions, cmp.Or(t.homeRegion, b.homeOf(t.SourceAccountID)))
 	}
 	if len(created.TransferIds) > 0 {
 		if err := q.InsertTransfers(ctx, created); err != nil {

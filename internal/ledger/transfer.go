@@ -93,6 +93,8 @@ type TransferRequest struct {
 	isOneOfMany bool
 	// isAccepted says that the request is in the database, to be executed now.
 	isAccepted bool
+	// sourceHome is the source account's region where its row is not read.
+	sourceHome string
 }
 
 func (r *TransferRequest) keys(k *keys) {
@@ -162,7 +164,9 @@ func (a acceptance) apply(b *book) Result {
 	}
 	transfer := a.transfer(b.now)
 	transfer.Status = Pending
-	return b.record(transfer, a.hash)
+	result := b.record(transfer, a.hash)
+	b.transfers[a.ID].homeRegion = a.sourceHome
+	return result
 }
 
 // Reversal undoes a completed transfer, once, by moving its amount back.

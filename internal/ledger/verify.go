@@ -140,6 +140,12 @@ var invariants = []struct{ rule, sql string }{
 		FROM accounts
 		GROUP BY currency
 		HAVING sum(posted) <> 0`},
+	{"reversed_once", `
+		SELECT reverses_id, 'reversed by ' || min(transfer_id) || ' and ' || max(transfer_id)
+		FROM transfers
+		WHERE reverses_id IS NOT NULL AND status = 'COMPLETED'
+		GROUP BY reverses_id
+		HAVING count(*) > 1`},
 	{"reversal_mirrors_transfer", `
 		SELECT r.transfer_id, 'reverses ' || r.reverses_id
 		FROM transfers AS r

@@ -117,6 +117,7 @@ var corruptions = []struct{ rule, subject, sql string }{
 	{"closed_account_is_empty", "closed", "UPDATE accounts SET held = 1 WHERE account_id = 'closed'"},
 	{"currency_sums_to_zero", "USD", "UPDATE accounts SET posted = posted + 0.0001 WHERE account_id = 'b'"},
 	{"currency_sums_to_zero", "EUR", "UPDATE accounts SET currency = 'EUR' WHERE account_id = 'b'"},
+	{"reversed_once", "t1", "UPDATE transfers SET reverses_id = 't1' WHERE transfer_id = 'r3'"},
 	{"reversal_mirrors_transfer", "r1", "UPDATE transfers SET amount = amount + 1 WHERE transfer_id = 'r1'"},
 	{"reversal_mirrors_transfer", "r1", "UPDATE transfers SET reverses_id = 'ghost' WHERE transfer_id = 'r1'"},
 	{"reversal_mirrors_transfer", "r1", "UPDATE transfers SET reverses_id = 'failed' WHERE transfer_id = 'r1'"},
@@ -139,6 +140,7 @@ func TestVerifyNamesEveryCorruption(t *testing.T) {
 			}
 		}
 		run("ALTER TABLE accounts DROP CONSTRAINT accounts_available_not_negative")
+		run("DROP INDEX transfers_reversed_once CASCADE")
 		tables := []string{"accounts", "transfers", "postings", "holds"}
 		for _, table := range tables {
 			run("CREATE TABLE good_" + table + " AS SELECT * FROM " + table)

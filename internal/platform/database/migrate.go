@@ -86,8 +86,9 @@ func migrationLock(engine Engine) (goose.ProviderOption, error) {
 	return goose.WithSessionLocker(locker), err
 }
 
-// lockTries is how often, each second, a migrator that waits looks again.
-const lockTries = 300
+// lockTries is how often, each second, a migrator that waits looks again: for an
+// hour, because spreading a large database over regions takes long.
+const lockTries = 3600
 
 func tableLock() (lock.Locker, error) {
 	return lock.NewPostgresTableLocker(lock.WithTableLockTimeout(time.Second, lockTries))

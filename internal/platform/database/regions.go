@@ -40,15 +40,19 @@ const survivalRegionsMin = 3
 // database.
 var ErrBadRegions = errors.New("bad regions")
 
+// ErrRegionsMissing says that some of the regions asked for are not there yet.
+var ErrRegionsMissing = errors.New("regions are missing")
+
 // Localize spreads a migrated database over its regions: the database's regions
 // and survival goal, and every table's locality (sql.Localities). It may be
 // called at any time, also while the program runs, and by several replicas at
 // once; a second call finds nothing left to do. A region that was not there
 // before is added; one that is no longer named stays.
 //
-// Regions that no node of the cluster has are reported and left out; without the
-// primary among them the database keeps its single-region form, as on PostgreSQL.
-// Returns ErrBadRegions.
+// In a cluster whose nodes name none of the regions the database keeps its
+// single-region form, as on PostgreSQL, and that is said. Where only some are
+// missing Localize does what it can and returns ErrRegionsMissing: accounts that
+// are opened meanwhile stay where they are. Returns ErrBadRegions too.
 func Localize(ctx context.Context, db *DB, r Regions, log *slog.Logger) error {
 	if err := r.validate(); err != nil || len(r.Names) == 0 {
 		return err
@@ -62,15 +66,26 @@ func Localize(ctx context.Context, db *DB, r Regions, log *slog.Logger) error {
 		if err != nil {
 			return fmt.Errorf("read the cluster's regions: %w", err)
 		}
-		isMissing := func(name string) bool { return !slices.Contains(there, name) }
-		if missing := slices.DeleteFunc(slices.Clone(r.Names), func(name string) bool { return !isMissing(name) }); len(missing) > 0 {
-			log.Warn("no node of the cluster has these regions as its locality", "regions", missing, "there", there)
+		var names, missing []string
+		for _, name := range r.Names {
+			if slices.Contains(there, name) {
+				names = append(names, name)
+			} else {
+				missing = append(missing, name)
+			}
 		}
-		if isMissing(r.Names[0]) {
-			log.Warn("the database keeps its single-region form: its primary region is not there", "primary", r.Names[0])
+		if len(names) == 0 {
+			log.Warn("the database is not spread: no node of the cluster has one of the regions as its locality", "regions", missing, "there", there)
 			return nil
 		}
-		return localizer{db: db, log: log}.run(ctx, slices.DeleteFunc(slices.Clone(r.Names), isMissing), r.Survival)
+		if names[0] == r.Names[0] {
+			err = localizer{db: db, log: log}.run(ctx, names, r.Survival)
+		}
+		if len(missing) > 0 {
+			err = errors.Join(err, fmt.Errorf("%w: no node has %s as its locality, there are %s: start them and migrate again",
+				ErrRegionsMissing, strings.Join(missing, ", "), strings.Join(there, ", ")))
+		}
+		return err
 	})
 }
 
@@ -145,15 +160,12 @@ func (l localizer) run(ctx context.Context, names []string, survival string) err
 			return err
 		}
 	}
-	if err := l.survive(ctx, database, survival); err != nil {
-		return err
-	}
 	for _, locality := range schema.Localities {
 		if err := l.table(ctx, locality, primary); err != nil {
 			return fmt.Errorf("locality of table %s: %w", locality.Table, err)
 		}
 	}
-	return nil
+	return l.survive(ctx, database, survival)
 }
 
 func (l localizer) survive(ctx context.Context, database, goal string) error {
@@ -169,8 +181,7 @@ func (l localizer) survive(ctx context.Context, database, goal string) error {
 		return err
 	}
 	if goal == SurviveRegion && len(has) < survivalRegionsMin {
-		l.log.Warn("the database can't outlive a region yet", "regions", has, "takes", survivalRegionsMin)
-		return nil
+		return fmt.Errorf("%w: to outlive a region takes %d, the database has %s", ErrRegionsMissing, survivalRegionsMin, strings.Join(has, ", "))
 	}
 	return l.do(ctx, database+" SURVIVE "+strings.ToUpper(goal)+" FAILURE")
 }
@@ -181,14 +192,23 @@ func (l localizer) table(ctx context.Context, to schema.Locality, primary string
 	if to.IsByRow {
 		locality = "REGIONAL BY ROW AS crdb_region"
 	}
-	now, err := column(ctx, l.db, "SELECT coalesce(locality, '') FROM [SHOW TABLES] WHERE table_name = $1", to.Table)
-	if err != nil || slices.Contains(now, locality) {
-		return err
-	}
 	alter := "ALTER TABLE " + to.Table
 	// Tables are locked against changes of their schema, which change feeds like.
-	steps := []string{alter + " SET (schema_locked = false)"}
+	unlock, lock := alter+" SET (schema_locked = false)", alter+" SET (schema_locked = true)"
+	now, err := column(ctx, l.db, "SELECT create_statement FROM [SHOW CREATE TABLE "+to.Table+"]")
+	switch {
+	case err != nil:
+		return err
+	case strings.Contains(now[0], "LOCALITY "+locality) && strings.Contains(now[0], "schema_locked = true"):
+		return nil
+	case strings.Contains(now[0], "LOCALITY "+locality):
+		return l.do(ctx, lock)
+	}
+	steps := []string{unlock}
 	if to.IsByRow {
+		if err := l.checkRegionColumn(ctx, to.Table); err != nil {
+			return err
+		}
 		// Rows from before the database had regions live in the primary one.
 		steps = append(steps, alter+` ADD COLUMN IF NOT EXISTS crdb_region crdb_internal_region NOT VISIBLE NOT NULL
 			AS ((CASE WHEN home_region = '' THEN '`+strings.ReplaceAll(primary, "'", "''")+`' ELSE home_region END)::crdb_internal_region) STORED`)
@@ -212,14 +232,28 @@ func (l localizer) table(ctx context.Context, to schema.Locality, primary string
 				"ALTER INDEX "+to.Table+"@"+next+" RENAME TO "+index.Name)
 		}
 	}
-	// Last, because it says that all is done.
-	steps = append(steps, alter+" SET LOCALITY "+locality, alter+" SET (schema_locked = true)")
+	// After the others, because it says that they are done.
+	steps = append(steps, alter+" SET LOCALITY "+locality, lock)
 	for _, step := range steps {
 		if err := l.do(ctx, step); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkRegionColumn returns ErrBadRegions for a table that somebody else has spread,
+// by the region that a row was written from.
+func (l localizer) checkRegionColumn(ctx context.Context, table string) error {
+	others, err := column(ctx, l.db, `
+		SELECT column_name
+		FROM information_schema.columns
+		WHERE table_schema = current_schema() AND table_name = $1 AND column_name = 'crdb_region'
+		  AND is_generated <> 'ALWAYS'`, table)
+	if err == nil && len(others) > 0 {
+		err = fmt.Errorf("%w: table %s has a column crdb_region already, which does not follow home_region: set the table's locality to REGIONAL BY TABLE and drop that column", ErrBadRegions, table)
+	}
+	return err
 }
 
 // leadingColumns are the first columns of a table's indexes.
@@ -279,12 +313,14 @@ func (db *DB) Regions(ctx context.Context) (names []string, here string, err err
 	r := &db.regions
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.known == nil || r.known() > regionsKept {
-		if r.names, r.here, err = db.readRegions(ctx); err != nil {
-			return nil, "", err
-		}
-		r.known = clock.Stopwatch()
+	if r.known != nil && r.known() <= regionsKept {
+		return r.names, r.here, nil
 	}
+	if r.names, r.here, err = db.readRegions(ctx); err != nil {
+		r.known = nil
+		return nil, "", err
+	}
+	r.known = clock.Stopwatch()
 	return r.names, r.here, nil
 }
 

@@ -78,6 +78,29 @@ func clusterRegions(t *testing.T, db *database.DB) []string {
 	return regions
 }
 
+func TestLocalizeLeavesATableThatSomebodyElseHasSpread(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		url = dbtest.Fresh(t, url)
+		db := dbtest.Open(t, url, database.Options{MaxConns: 4})
+		regions := clusterRegions(t, db)
+		dbtest.Migrate(t, url)
+		for _, statement := range []string{
+			"ALTER DATABASE " + database.QuoteIdentifier(db.Config().ConnConfig.Database) + " SET PRIMARY REGION " + database.QuoteIdentifier(regions[0]),
+			"ALTER TABLE accounts SET (schema_locked = false)",
+			"ALTER TABLE accounts SET LOCALITY REGIONAL BY ROW", // by the region that a row is written from
+		} {
+			if _, err := db.Exec(t.Context(), statement); err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		}
+		err := database.Localize(t.Context(), db, database.Regions{Names: regions}, slog.New(slog.DiscardHandler))
+		if !errors.Is(err, database.ErrBadRegions) || !strings.Contains(err.Error(), "accounts") {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestLocalizeSpreadsALiveDatabaseAndFindsNothingToDoTheSecondTime(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
@@ -137,9 +160,18 @@ func TestLocalizeSpreadsALiveDatabaseAndFindsNothingToDoTheSecondTime(t *testing
 		if err != nil || names[0] != regions[0] || here == "" {
 			t.Errorf("%v, %q, %v", names, here, err)
 		}
-		wrong := database.Regions{Names: append([]string{"elsewhere"}, regions...)}
-		if err := database.Localize(t.Context(), db, wrong, slog.New(slog.DiscardHandler)); err != nil {
-			t.Errorf("a primary that no node has: %v", err) // said, and left alone
+		log := slog.New(slog.DiscardHandler)
+		for _, names := range [][]string{append([]string{"elsewhere"}, regions...), append(regions[:len(regions):len(regions)], "elsewhere")} {
+			if err := database.Localize(t.Context(), db, database.Regions{Names: names}, log); !errors.Is(err, database.ErrRegionsMissing) {
+				t.Errorf("%v: %v", names, err)
+			}
+		}
+		// A run that was cut short before its last step.
+		if _, err := db.Exec(t.Context(), "ALTER TABLE holds SET (schema_locked = false)"); err != nil {
+			t.Fatal(err)
+		}
+		if steps := localize(); steps != 1 {
+			t.Errorf("to lock one table again: %d steps", steps)
 		}
 	})
 }

@@ -6,7 +6,9 @@
 -- for an overdraft limit, where 0 is a limit).
 
 -- The batch's accounts, locked. The order of the ids is the order of the locks:
--- two batches that share accounts wait for each other, they never deadlock.
+-- two batches that share accounts wait for each other. On PostgreSQL they never
+-- deadlock; on CockroachDB LockFirst, and regions, can make two that do, of which
+-- the database ends one, to be run again.
 -- name: LockAccounts :many
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
        shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region

@@ -467,7 +467,9 @@ FOR UPDATE
 // An element of an array can't be NULL; the column type's zero stands for it (-1
 // for an overdraft limit, where 0 is a limit).
 // The batch's accounts, locked. The order of the ids is the order of the locks:
-// two batches that share accounts wait for each other, they never deadlock.
+// two batches that share accounts wait for each other. On PostgreSQL they never
+// deadlock; on CockroachDB LockFirst, and regions, can make two that do, of which
+// the database ends one, to be run again.
 func (q *Queries) LockAccounts(ctx context.Context, accountIds []string) ([]Account, error) {
 	rows, err := q.db.Query(ctx, LockAccounts, accountIds)
 	if err != nil {

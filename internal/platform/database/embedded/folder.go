@@ -139,10 +139,23 @@ func (f *folder) writeState(st state) error {
 // or the new.
 func (f *folder) replace(name string, text []byte) error {
 	next := f.join(name + ".next")
-	if err := os.WriteFile(next, text, 0o600); err != nil {
+	if err := writeDurably(next, text); err != nil {
 		return fmt.Errorf("%w: %w: free some space or choose another data folder", ErrBrokenDataDir, err)
 	}
-	return os.Rename(next, f.join(name))
+	if err := os.Rename(next, f.join(name)); err != nil {
+		return err
+	}
+	return syncFolder(f.path)
+}
+
+// writeDurably makes a file whose content outlives a power cut.
+func writeDurably(name string, text []byte) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // removeLeftovers clears what a first start that was cut short left behind.

@@ -70,8 +70,12 @@ func TestBatchOfTheLargestSize(t *testing.T) {
 		}
 		s.post("/api/v1/transfers/batch", object{"transfers": transfers}).wantProblem(http.StatusBadRequest, "invalid_request", "transfers")
 		s.get("/api/v1/transactions/"+run+"-0").wantProblem(http.StatusNotFound, "transaction_not_found", "")
-		s.post("/api/v1/transfers/batch", object{"transfers": transfers[:10_000]}).want(http.StatusOK).
-			wantFields(object{"succeeded": 10_000.0, "failed": 0.0})
+		largest := object{"transfers": transfers[:10_000]}
+		done := s.post("/api/v1/transfers/batch", largest)
+		for try := 0; done.status == http.StatusServiceUnavailable && try < 5; try++ { // a slow machine
+			done = s.post("/api/v1/transfers/batch", largest)
+		}
+		done.want(http.StatusOK).wantFields(object{"succeeded": 10_000.0, "failed": 0.0})
 		s.wantBalance(to, "10000.00", "0.00")
 	})
 }

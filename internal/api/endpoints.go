@@ -238,7 +238,7 @@ var (
 		codes: []code{
 			code(export.InvalidDestination), code(export.InvalidFormat), code(export.UnknownScheme), code(export.DestinationNotAllowed),
 			code(export.NeedsRunner), code(export.FormatNotPossible), code(export.NeedsCockroach), code(export.FeedUnavailable),
-			code(export.FormatDiffers), code(export.JobRefused), code(export.Cancelled),
+			code(export.FormatDiffers), code(export.ParametersDiffer), code(export.JobRefused), code(export.Cancelled),
 		},
 	}
 	listExportsEndpoint = endpoint{

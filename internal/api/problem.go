@@ -86,6 +86,7 @@ var errorKinds = []errorKind{
 	{code(ledger.HoldExpired), http.StatusConflict, "The hold has expired", "Place a new hold."},
 	{code(ledger.BatchAborted), http.StatusConflict, "Another transfer of the atomic batch failed", "See brokenBy in the answer to the batch. Send the batch again with new ids."},
 	{code(export.FormatDiffers), http.StatusConflict, "The destination has an export in another format", "Go on with that, or cancel it and choose another destination."},
+	{code(export.ParametersDiffer), http.StatusConflict, "The destination has an export with other parameters", "Cancel that first, or choose another destination."},
 	{code(export.Cancelled), http.StatusConflict, "The export was cancelled", "Create a new one."},
 	{code(export.NotRunning), http.StatusConflict, "The export failed", "Resume or cancel it."},
 	{code(export.JobEnded), http.StatusConflict, "The export's job ended for good", "Cancel the export and create it again."},

@@ -35,6 +35,7 @@ type Export struct {
 	Progress
 	JobID     int64  // of a CHANGEFEED; 0 when there is none
 	Error     string // why it FAILED
+	ErrorCode Code   // of Error; "" when there is none
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -66,6 +67,12 @@ func NewCatalog(db *database.DB, now clock.Clock) *Catalog {
 // InvalidDestination, InvalidFormat, and FormatDiffers when the live export has
 // another format.
 func (c *Catalog) Open(ctx context.Context, destination string, format Format) (Export, error) {
+	return c.openWith(ctx, destination, format, "")
+}
+
+// openWith is Open for a destination whose parameters, of which this is the hash,
+// say where it is. Returns ParametersDiffer when the live export has others.
+func (c *Catalog) openWith(ctx context.Context, destination string, format Format, parametersHash string) (Export, error) {
 	place, kind, err := ParseDestination(destination)
 	if err != nil {
 		return Export{}, err
@@ -78,7 +85,8 @@ func (c *Catalog) Open(ctx context.Context, destination string, format Format) (
 	err = c.db.InTx(ctx, "export.open", func(ctx context.Context, tx pgx.Tx) error {
 		queries := exportdb.New(tx)
 		err := queries.InsertExport(ctx, exportdb.InsertExportParams{
-			ExportID: newID, Destination: place, Kind: string(kind), Format: string(format), Now: c.clock(),
+			ExportID: newID, Destination: place, Kind: string(kind), Format: string(format), ParametersHash: parametersHash,
+			Now: c.clock(),
 		})
 		if err != nil {
 			return err
@@ -92,6 +100,10 @@ func (c *Catalog) Open(ctx context.Context, destination string, format Format) (
 	if Format(row.Format) != format {
 		return Export{}, FormatDiffers.Failure("export %s to %s has the format %s: go on with that, or cancel it and choose another destination",
 			row.ExportID, row.Destination, row.Format)
+	}
+	if parametersHash != "" && row.ParametersHash != "" && row.ParametersHash != parametersHash {
+		return Export{}, ParametersDiffer.Failure("export %s to %s was created with other parameters, which may lead elsewhere: cancel it first, or choose another destination",
+			row.ExportID, row.Destination)
 	}
 	return exportFromRow(row), nil
 }
@@ -145,7 +157,7 @@ func (c *Catalog) Resume(ctx context.Context, exportID string) (Export, error) {
 		if e.Status == Finished {
 			return cancelled(exportID)
 		}
-		e.Status, e.Error = Running, ""
+		e.Status, e.Error, e.ErrorCode = Running, "", ""
 		return nil
 	})
 }
@@ -153,10 +165,11 @@ func (c *Catalog) Resume(ctx context.Context, exportID string) (Export, error) {
 // Cancel ends an export for good and drops what a FOLDER export keeps on the
 // database's server (its replication slot holds up WAL). Files stay, and so does
 // the row. Cancelling again changes nothing, but drops what could not be dropped
-// the first time. Returns NotFound.
+// the first time. Returns NotFound, and FolderInUse when an exporter reads so long
+// that its slot could not be dropped: the export is cancelled then.
 func (c *Catalog) Cancel(ctx context.Context, exportID string) (Export, error) {
 	e, err := c.change(ctx, "export.cancel", exportID, func(e *Export) error {
-		e.Status, e.Error = Finished, ""
+		e.Status, e.Error, e.ErrorCode = Finished, "", ""
 		return nil
 	})
 	if err != nil {
@@ -168,14 +181,14 @@ func (c *Catalog) Cancel(ctx context.Context, exportID string) (Export, error) {
 	return e, err
 }
 
-// Fail records why a live export can't go on. Failing again keeps the newer
-// error. Returns NotFound and Cancelled.
-func (c *Catalog) Fail(ctx context.Context, exportID, reason string) (Export, error) {
+// Fail records why a live export can't go on, as a code ("" for none) and in words.
+// Failing again keeps the newer error. Returns NotFound and Cancelled.
+func (c *Catalog) Fail(ctx context.Context, exportID string, code Code, reason string) (Export, error) {
 	return c.change(ctx, "export.fail", exportID, func(e *Export) error {
 		if e.Status == Finished {
 			return cancelled(exportID)
 		}
-		e.Status, e.Error = Failed, reason
+		e.Status, e.Error, e.ErrorCode = Failed, reason, code
 		return nil
 	})
 }
@@ -206,7 +219,8 @@ func (c *Catalog) watched(ctx context.Context, cancelledSince time.Time) ([]Expo
 
 // SaveProgress records how far an export has come. The same progress again
 // changes nothing. Returns ProgressConflict when the catalog knows of more than
-// that, or of no such export: then another exporter is at work.
+// that, of another part with that number, or of no such export: then another
+// exporter is at work.
 func (c *Catalog) SaveProgress(ctx context.Context, exportID string, p Progress) error {
 	changed, err := c.queries.SaveExportProgress(ctx, exportdb.SaveExportProgressParams{
 		ExportID: exportID, Part: p.Part, ManifestHash: p.ManifestHash, Rows: p.Rows,
@@ -216,7 +230,7 @@ func (c *Catalog) SaveProgress(ctx context.Context, exportID string, p Progress)
 		return fmt.Errorf("save the export's progress: %w", err)
 	}
 	if changed == 0 {
-		return ProgressConflict.Failure("the catalog knows export %s to be further than part %d: another exporter is at work on it", exportID, p.Part)
+		return ProgressConflict.Failure("the catalog knows export %s to be further than part %d, or another part of that number: another exporter is at work on it", exportID, p.Part)
 	}
 	return nil
 }
@@ -241,7 +255,8 @@ func (c *Catalog) change(ctx context.Context, name, exportID string, decide func
 		}
 		changed.UpdatedAt = c.clock()
 		return queries.SetExportStatus(ctx, exportdb.SetExportStatusParams{
-			ExportID: exportID, Status: string(changed.Status), Error: orNil(changed.Error), Now: changed.UpdatedAt,
+			ExportID: exportID, Status: string(changed.Status), Error: orNil(changed.Error), ErrorCode: orNil(string(changed.ErrorCode)),
+			Now: changed.UpdatedAt,
 		})
 	})
 	if err != nil {
@@ -261,7 +276,7 @@ func cancelled(exportID string) error {
 func exportFromRow(row exportdb.Export) Export {
 	return Export{
 		ID: row.ExportID, Destination: row.Destination, Kind: Kind(row.Kind), Format: Format(row.Format),
-		Status: Status(row.Status), JobID: orZero(row.JobID), Error: orZero(row.Error),
+		Status: Status(row.Status), JobID: orZero(row.JobID), Error: orZero(row.Error), ErrorCode: Code(orZero(row.ErrorCode)),
 		Progress: Progress{
 			Part: row.Part, ManifestHash: row.ManifestHash, Rows: row.Rows,
 			ResolvedAt: orZero(row.ResolvedAt).UTC(), Position: row.Position,

@@ -96,14 +96,14 @@ func TestCatalogStatuses(t *testing.T) {
 			{"pause again", func() (export.Export, error) { return c.Pause(ctx, e.ID) }, export.Paused, ""},
 			{"resume", func() (export.Export, error) { return c.Resume(ctx, e.ID) }, export.Running, ""},
 			{"resume again", func() (export.Export, error) { return c.Resume(ctx, e.ID) }, export.Running, ""},
-			{"fail", func() (export.Export, error) { return c.Fail(ctx, e.ID, "disk full") }, export.Failed, ""},
+			{"fail", func() (export.Export, error) { return c.Fail(ctx, e.ID, export.FolderUnusable, "disk full") }, export.Failed, ""},
 			{"pause what failed", func() (export.Export, error) { return c.Pause(ctx, e.ID) }, "", export.NotRunning},
 			{"resume what failed", func() (export.Export, error) { return c.Resume(ctx, e.ID) }, export.Running, ""},
 			{"cancel", func() (export.Export, error) { return c.Cancel(ctx, e.ID) }, export.Finished, ""},
 			{"cancel again", func() (export.Export, error) { return c.Cancel(ctx, e.ID) }, export.Finished, ""},
 			{"resume what is cancelled", func() (export.Export, error) { return c.Resume(ctx, e.ID) }, "", export.Cancelled},
 			{"pause what is cancelled", func() (export.Export, error) { return c.Pause(ctx, e.ID) }, "", export.Cancelled},
-			{"fail what is cancelled", func() (export.Export, error) { return c.Fail(ctx, e.ID, "x") }, "", export.Cancelled},
+			{"fail what is cancelled", func() (export.Export, error) { return c.Fail(ctx, e.ID, export.FolderUnusable, "x") }, "", export.Cancelled},
 			{"pause what is not there", func() (export.Export, error) { return c.Pause(ctx, "exp_none") }, "", export.NotFound},
 		}
 		var before export.Export
@@ -116,8 +116,8 @@ func TestCatalogStatuses(t *testing.T) {
 			if err != nil || after.Status != step.want {
 				t.Fatalf("%s: %+v, %v", step.name, after, err)
 			}
-			if (after.Error != "") != (after.Status == export.Failed) {
-				t.Fatalf("%s: error %q", step.name, after.Error)
+			if isFailed := after.Status == export.Failed; (after.Error != "") != isFailed || (after.ErrorCode == export.FolderUnusable) != isFailed {
+				t.Fatalf("%s: error %q %q", step.name, after.ErrorCode, after.Error)
 			}
 			if after.Status == before.Status && after != before {
 				t.Fatalf("%s changed %+v to %+v", step.name, before, after)
@@ -144,7 +144,10 @@ func TestCatalogProgressNeverGoesBack(t *testing.T) {
 		behind, earlier := progress, progress
 		behind.Part = 1
 		earlier.ResolvedAt = at.Add(-time.Second)
+		other := progress
+		other.ManifestHash = "cd"
 		wantCode(t, c.SaveProgress(t.Context(), e.ID, behind), export.ProgressConflict)
+		wantCode(t, c.SaveProgress(t.Context(), e.ID, other), export.ProgressConflict)
 		wantCode(t, c.SaveProgress(t.Context(), e.ID, earlier), export.ProgressConflict)
 		if stored, err := c.ByID(t.Context(), e.ID); err != nil || stored.Progress != progress {
 			t.Fatalf("%+v, %v", stored, err)

@@ -84,12 +84,20 @@ func Check(ctx context.Context, dir string, db *database.DB) (Report, error) {
 		report:   Report{Problems: []Problem{}, Turnover: map[money.Currency]string{}},
 	}
 	_, _ = rand.Read(c.key) // never fails
+	var known Export
+	if db != nil {
+		// Before the folder is read: an exporter tells the catalog last.
+		var err error
+		if known, err = knownExport(ctx, dir, db); err != nil {
+			return Report{}, err
+		}
+	}
 	if err := c.checkFolder(ctx); err != nil {
 		return Report{}, err
 	}
 	c.report.Accounts = int64(len(c.accounts))
 	if db != nil {
-		if err := c.checkDatabase(ctx, db); err != nil {
+		if err := c.checkDatabase(ctx, db, known); err != nil {
 			return Report{}, err
 		}
 	}
@@ -125,7 +133,7 @@ func (c *checker) checkFolder(ctx context.Context) error {
 		}
 		c.checkPart(part)
 	}
-	if err := c.checkStrays(numbers); err != nil {
+	if err := c.checkStrays(); err != nil {
 		return err
 	}
 	return c.checkChains(ctx)
@@ -261,11 +269,20 @@ func (p *pairer) end() error {
 }
 
 // checkStrays finds files that a reader might take for parts. The data of the
-// part to come may stand there: an exporter writes it before its manifest.
-func (c *checker) checkStrays(numbers []int64) error {
+// part to come may stand there: an exporter writes it before its manifest. So the
+// manifests are listed after the data.
+func (c *checker) checkStrays() error {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return unusable(err)
+	}
+	numbers, err := parts(c.dir)
+	if err != nil {
+		return err
+	}
+	next := int64(1)
+	if len(numbers) > 0 {
+		next = numbers[len(numbers)-1] + 1
 	}
 	for _, entry := range entries {
 		name := entry.Name()
@@ -279,7 +296,7 @@ func (c *checker) checkStrays(numbers []int64) error {
 		_, err := fmt.Sscanf(name, "part-%d.", &part)
 		belongs := err == nil && name == dataName(part, c.report.Format)
 		_, isPart := slices.BinarySearch(numbers, part)
-		if !belongs || !isPart && part != c.head.Part+1 {
+		if !belongs || !isPart && part != next {
 			c.problem(name, "it belongs to no part")
 		}
 	}

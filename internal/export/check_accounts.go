@@ -31,11 +31,15 @@ type account struct {
 	lastBalance decimal.Decimal
 	chain       fingerprint // ends less beginnings
 	content     fingerprint // of all rows
-	// What the database has of the same postings, and of later ones.
-	databaseRows    int64
-	databaseContent fingerprint
-	missing         int64 // postings that should have been exported
-	firstMissing    int64
+	inDatabase  inDatabase
+}
+
+// inDatabase is what the database has of an account's postings.
+type inDatabase struct {
+	rows         int64 // of those that the export has
+	content      fingerprint
+	missing      int64 // postings that should have been exported
+	firstMissing int64
 }
 
 // fingerprint adds up keyed hashes, in two halves modulo 2^64.

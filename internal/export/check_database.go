@@ -29,19 +29,36 @@ SELECT p.account_id, p.seq, p.transfer_id, coalesce(t.kind, ''),
 FROM postings AS p
 LEFT JOIN transfers AS t ON t.transfer_id = p.transfer_id`
 
-// checkDatabase proves the folder against the catalog and the books.
-func (c *checker) checkDatabase(ctx context.Context, db *database.DB) error {
+// knownExport is what the catalog has of the export that the first manifest of a
+// folder that can be read names; the zero value when it has none.
+func knownExport(ctx context.Context, dir string, db *database.DB) (Export, error) {
+	numbers, err := parts(dir)
+	if err != nil {
+		return Export{}, err
+	}
+	for _, part := range numbers {
+		m, _, err := readManifest(dir, part)
+		if err != nil {
+			continue // the check names it
+		}
+		e, err := NewCatalog(db, clock.System).ByID(ctx, m.ExportID)
+		if errors.Is(err, NotFound.Failure("")) {
+			return Export{}, nil
+		}
+		return e, err
+	}
+	return Export{}, nil
+}
+
+// checkDatabase proves the folder against the books, and against what the catalog
+// had of it before it was read.
+func (c *checker) checkDatabase(ctx context.Context, db *database.DB, e Export) error {
 	if c.report.Parts == 0 {
 		return nil
 	}
-	catalog := NewCatalog(db, clock.System)
-	e, err := catalog.ByID(ctx, c.report.ExportID)
-	if errors.Is(err, NotFound.Failure("")) {
+	if e.ID != c.report.ExportID {
 		c.problem(c.dir, "this database knows no export %s: the folder was made from another", c.report.ExportID)
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	if c.head.Part < e.Part {
 		c.problem(c.dir, "it ends with part %d, but the database knows part %d: the newest parts are missing", c.head.Part, e.Part)
@@ -56,31 +73,29 @@ func (c *checker) checkDatabase(ctx context.Context, db *database.DB) error {
 }
 
 // compare reads every posting of the database. On CockroachDB it reads them as
-// they were at the newest part's position, while that is kept; then not one may
-// be missing.
+// they were at the newest part's position, while that is kept, to the end of the
+// reading; then not one may be missing.
 func (c *checker) compare(ctx context.Context, db *database.DB) error {
-	c.report.Database = Settled
-	if at, isKept := c.keptTime(ctx, db); isKept {
+	if at, err := database.ParseTimestamp(c.head.Position); err == nil && db.Engine == database.Cockroach {
 		c.report.Database = Exact
-		tx, err := db.BeginTx(ctx, pgx.TxOptions{BeginQuery: "BEGIN AS OF SYSTEM TIME '" + at.String() + "'"})
-		if err != nil {
+		err := db.SnapshotAt(ctx, database.At(at), func(tx pgx.Tx, _ database.Timestamp) error { return c.readDatabase(ctx, tx) })
+		if !errors.Is(err, database.ErrSnapshotGone) {
 			return err
 		}
-		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing to keep
-		return c.readDatabase(ctx, tx)
+		c.forgetDatabase()
 	}
+	c.report.Database = Settled
 	return db.Snapshot(ctx, func(tx pgx.Tx, _ time.Time) error { return c.readDatabase(ctx, tx) })
 }
 
-func (c *checker) keptTime(ctx context.Context, db *database.DB) (hlc, bool) {
-	if db.Engine != database.Cockroach {
-		return hlc{}, false
+// forgetDatabase undoes a reading that did not come to its end.
+func (c *checker) forgetDatabase() {
+	for id, a := range c.accounts {
+		if a.rows == 0 {
+			delete(c.accounts, id)
+		}
+		a.inDatabase = inDatabase{}
 	}
-	at, err := parseHLC(c.head.Position)
-	if err != nil {
-		return hlc{}, false
-	}
-	return at, (&cockroachFeed{db: db}).checkKept(ctx, at) == nil
 }
 
 func (c *checker) readDatabase(ctx context.Context, tx pgx.Tx) error {
@@ -92,13 +107,13 @@ func (c *checker) readDatabase(ctx context.Context, tx pgx.Tx) error {
 		}
 		switch {
 		case row.Seq <= a.newest:
-			a.databaseRows++
-			a.databaseContent.add(c.content(row))
+			a.inDatabase.rows++
+			a.inDatabase.content.add(c.content(row))
 		case c.report.Database == Exact || row.CreatedAt.Before(c.report.ResolvedAt.Add(-settleTime)):
-			if a.missing == 0 || row.Seq < a.firstMissing {
-				a.firstMissing = row.Seq
+			if a.inDatabase.missing == 0 || row.Seq < a.inDatabase.firstMissing {
+				a.inDatabase.firstMissing = row.Seq
 			}
-			a.missing++
+			a.inDatabase.missing++
 		}
 		return nil
 	})
@@ -131,10 +146,10 @@ func (c *checker) nameDifferences(ctx context.Context, db *database.DB) error {
 	differing := map[string][]Row{}
 	for _, id := range slices.Sorted(maps.Keys(c.accounts)) {
 		a := c.accounts[id]
-		if a.missing > 0 {
-			c.problem("account "+id, "%d postings from %d on are in the database but not in the export", a.missing, a.firstMissing)
+		if a.inDatabase.missing > 0 {
+			c.problem("account "+id, "%d postings from %d on are in the database but not in the export", a.inDatabase.missing, a.inDatabase.firstMissing)
 		}
-		if a.rows == a.databaseRows && a.content == a.databaseContent {
+		if a.rows == a.inDatabase.rows && a.content == a.inDatabase.content {
 			continue
 		}
 		if len(differing) == suspectsMax {
@@ -159,28 +174,37 @@ func (c *checker) nameDifferences(ctx context.Context, db *database.DB) error {
 	})
 }
 
-// nameDifferencesOf compares an account's rows one by one. Postings never
-// change, so any time will do to read them.
+// nameDifferencesOf compares an account's rows one by one, with those of now: what
+// differs from a past time alone is a posting that the database committed later.
 func (c *checker) nameDifferencesOf(ctx context.Context, tx pgx.Tx, id string, rows []Row) error {
 	exported := make(map[int64]Row, len(rows))
 	for _, row := range rows {
 		exported[row.Seq] = row
 	}
-	newest := c.accounts[id].newest
+	newest, named := c.accounts[id].newest, false
 	err := eachDatabaseRow(ctx, tx, databaseQuery+" WHERE p.account_id = $1 AND p.seq <= $2 ORDER BY p.seq", []any{id, newest}, func(row Row) error {
 		subject := fmt.Sprintf("account %s posting %d", id, row.Seq)
 		found, is := exported[row.Seq]
 		switch {
 		case !is:
+			named = true
 			c.problem(subject, "the database has it, the export does not")
 		case c.content(found) != c.content(row):
+			named = true
 			c.problem(subject, "it is not as in the database: the export has %v, the database %v", csvFields(found), csvFields(row))
 		}
 		delete(exported, row.Seq)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	for _, seq := range slices.Sorted(maps.Keys(exported)) {
+		named = true
 		c.problem(fmt.Sprintf("account %s posting %d", id, seq), "the export has it, the database does not")
 	}
-	return err
+	if !named {
+		c.problem("account "+id, "it differs from the database at %s: the export has postings that were committed after that", timeText(c.report.ResolvedAt))
+	}
+	return nil
 }

@@ -42,7 +42,8 @@ const recordMax = 10 * time.Second
 // once all but the first end.
 // Returns InvalidDestination, InvalidFormat, NeedsRunner for a folder,
 // UnknownScheme, FormatNotPossible, NeedsCockroach, DestinationNotAllowed,
-// FeedUnavailable, FormatDiffers and JobRefused, which the export keeps as its error.
+// FeedUnavailable, FormatDiffers, ParametersDiffer and JobRefused, which the export
+// keeps as its error.
 func (c *Control) Create(ctx context.Context, destination string, format Format) (Export, error) {
 	if err := format.validate(); err != nil {
 		return Export{}, err
@@ -67,7 +68,7 @@ func (c *Control) Create(ctx context.Context, destination string, format Format)
 	}
 	place := *target
 	place.RawQuery = ""
-	e, err := c.catalog.Open(ctx, place.String(), format)
+	e, err := c.catalog.openWith(ctx, place.String(), format, parametersHash(target))
 	if err != nil {
 		return Export{}, err
 	}
@@ -109,12 +110,13 @@ func (c *Control) adopt(ctx context.Context, e Export) (Export, error) {
 // failed keeps why the database refused, and returns it. Somebody else's job,
 // made meanwhile, is no failure.
 func (c *Control) failed(ctx context.Context, e Export, refused error) error {
-	if _, isSaid := errors.AsType[*Failure](refused); !isSaid {
+	said, isSaid := errors.AsType[*Failure](refused)
+	if !isSaid {
 		return refused
 	}
 	now, err := c.catalog.ByID(ctx, e.ID)
 	if err == nil && now.JobID == 0 {
-		_, err = c.catalog.Fail(ctx, e.ID, refused.Error())
+		_, err = c.catalog.Fail(ctx, e.ID, said.Code, refused.Error())
 	}
 	return cmp.Or(err, refused)
 }
@@ -132,10 +134,10 @@ func (c *Control) record(ctx context.Context, exportID string, jobID int64) erro
 		return err
 	}
 	if e.Status == Finished {
-		return errors.Join(cancelled(exportID), c.jobs.command(ctx, jobID, cancelJob))
+		return errors.Join(cancelled(exportID), c.jobs.command(ctx, exportID, jobID, cancelJob))
 	}
 	if e.JobID != jobID {
-		return c.jobs.command(ctx, jobID, cancelJob)
+		return c.jobs.command(ctx, exportID, jobID, cancelJob)
 	}
 	if e.Status == Failed { // an earlier refusal
 		_, err = c.catalog.Resume(ctx, exportID)
@@ -232,7 +234,7 @@ func (c *Control) Pause(ctx context.Context, exportID string) (Export, error) {
 	if e, err = c.catalog.Pause(ctx, exportID); err != nil || e.Kind != Changefeed {
 		return e, err
 	}
-	if err := c.jobs.command(ctx, e.JobID, pauseJob); err != nil {
+	if err := c.jobs.command(ctx, e.ID, e.JobID, pauseJob); err != nil {
 		return Export{}, err
 	}
 	return c.ByID(ctx, exportID)
@@ -247,7 +249,7 @@ func (c *Control) Resume(ctx context.Context, exportID string) (Export, error) {
 		return Export{}, err
 	}
 	if e.Kind == Changefeed && e.Status != Finished {
-		if err := c.jobs.command(ctx, e.JobID, resumeJob); err != nil {
+		if err := c.jobs.command(ctx, e.ID, e.JobID, resumeJob); err != nil {
 			return Export{}, err
 		}
 	}
@@ -259,8 +261,9 @@ func (c *Control) Resume(ctx context.Context, exportID string) (Export, error) {
 
 // Cancel ends an export for good, and what it keeps in the database: its job or
 // its replication slot. What was delivered stays, and so does the record.
-// Cancelling again changes nothing. Returns NotFound, JobRefused, and FolderInUse
-// when an exporter is reading.
+// Cancelling again changes nothing, but drops what could not be dropped the first
+// time. Returns NotFound, JobRefused, and FolderInUse when an exporter reads so
+// long that its slot could not be dropped.
 func (c *Control) Cancel(ctx context.Context, exportID string) (Export, error) {
 	e, err := c.catalog.ByID(ctx, exportID)
 	if err != nil {
@@ -280,7 +283,7 @@ func (c *Control) cancelJob(ctx context.Context, e Export) error {
 	if err != nil || e.JobID == 0 {
 		return err
 	}
-	if err := c.jobs.command(ctx, e.JobID, cancelJob); err != nil || e.Status == Finished {
+	if err := c.jobs.command(ctx, e.ID, e.JobID, cancelJob); err != nil || e.Status == Finished {
 		return err
 	}
 	last, err := c.ByID(ctx, e.ID)

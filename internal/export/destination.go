@@ -30,7 +30,7 @@ func ParseDestination(text string) (destination string, kind Kind, err error) {
 		if parsed.Host == "" {
 			return "", "", InvalidDestination.Failure("the %s destination names no place: write %s://name/path", scheme, scheme)
 		}
-		bare := url.URL{Scheme: scheme, Host: strings.ToLower(parsed.Host), Path: strings.TrimRight(parsed.Path, "/")}
+		bare := url.URL{Scheme: scheme, Host: hostOf(scheme, parsed.Host), Path: strings.TrimRight(parsed.Path, "/")}
 		return bare.String(), Changefeed, nil
 	}
 	if parsed.Host != "" && parsed.Host != "localhost" || parsed.Opaque != "" || !filepath.IsAbs(parsed.Path) ||
@@ -38,6 +38,15 @@ func ParseDestination(text string) (destination string, kind Kind, err error) {
 		return "", "", InvalidDestination.Failure("the destination %s names no folder of this machine: write file:///path/of/folder, with three slashes", parsed.Redacted())
 	}
 	return FolderDestination(parsed.Path), Folder, nil
+}
+
+// hostOf is the one spelling of a URL's host. That of an external connection is
+// its name, where case counts.
+func hostOf(scheme, host string) string {
+	if scheme == schemeExternal {
+		return host
+	}
+	return strings.ToLower(host)
 }
 
 // FolderDestination is the destination of a folder of this machine, named by an

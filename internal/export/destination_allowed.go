@@ -1,6 +1,7 @@
 package export
 
 import (
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -18,18 +19,44 @@ type Allowed struct{ entries []*url.URL }
 // All others say where data goes or how it is guarded on its way (AWS_ENDPOINT,
 // insecure_tls_skip_verify), and are the operator's.
 var sinks = map[string]sink{
-	"s3":            {holdsFiles: true, credentials: []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}},
-	"gs":            {holdsFiles: true, credentials: []string{"CREDENTIALS"}},
-	"kafka":         {credentials: []string{"sasl_user", "sasl_password", "sasl_client_id", "sasl_client_secret", "client_cert", "client_key"}},
+	"s3": {holdsFiles: true, credentials: []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}},
+	// Google's credentials are no caller's: their JSON can name files of the node
+	// that reads it, and addresses that it calls (credential_source, token_url).
+	"gs": {holdsFiles: true, secrets: []string{"CREDENTIALS", "BEARER_TOKEN"}},
+	"kafka": {
+		credentials: []string{"sasl_user", "sasl_password", "sasl_client_id", "sasl_client_secret", "client_cert", "client_key"},
+		secrets:     []string{"api_key", "api_secret", "sasl_proprietary_client_assertion"},
+	},
 	"webhook-https": {credentials: []string{"client_cert", "client_key"}},
 	// An external connection of the database: what it is, the database knows.
-	"external": {holdsFiles: true},
+	schemeExternal: {holdsFiles: true},
 }
 
+const schemeExternal = "external"
+
 type sink struct {
-	holdsFiles  bool // takes Parquet
-	credentials []string
+	holdsFiles  bool     // takes Parquet
+	credentials []string // that a caller may give
+	secrets     []string // that the operator alone may give
 }
+
+// isSecret says that a parameter is told to nobody but the database.
+func (s sink) isSecret(parameter string) bool {
+	return slices.Contains(s.credentials, parameter) || slices.Contains(s.secrets, parameter)
+}
+
+// parameterName is how a parameter is called in an answer: by its name when that
+// looks like one that CockroachDB has. Else it may be the rest of a secret whose &
+// was not percent-encoded.
+func parameterName(name string) string {
+	if parameterPattern.MatchString(name) {
+		return "the parameter " + name
+	}
+	return "a parameter"
+}
+
+var parameterPattern = regexp.MustCompile(`^(AUTH|AWS_[A-Z_]{1,30}|ASSUME_ROLE|CREDENTIALS|BEARER_TOKEN|S3_STORAGE_CLASS|GOOGLE_BILLING_PROJECT|` +
+	`api_(key|secret)|ca_cert|client_(cert|key)|file_size|insecure_tls_skip_verify|partition_format|sasl_[a-z_]{1,40}|tls_enabled|topic_(name|prefix))$`)
 
 const sinkNames = "s3, gs, kafka, webhook-https and external"
 
@@ -66,7 +93,8 @@ func parseSinkURL(text string) (*url.URL, error) {
 	if err != nil {
 		return nil, InvalidDestination.Failure("the destination is no URL")
 	}
-	parsed.Scheme, parsed.Host = strings.ToLower(parsed.Scheme), strings.ToLower(parsed.Host)
+	parsed.Scheme = strings.ToLower(parsed.Scheme)
+	parsed.Host = hostOf(parsed.Scheme, parsed.Host)
 	if _, known := sinks[parsed.Scheme]; !known {
 		return nil, UnknownScheme.Failure("an export can't go to %s: destinations are file:///folder, and with CockroachDB %s", place, sinkNames)
 	}
@@ -79,7 +107,7 @@ func parseSinkURL(text string) (*url.URL, error) {
 	}
 	for name, values := range query {
 		if len(values) != 1 {
-			return nil, InvalidDestination.Failure("the parameter %.40q of %s is given twice", name, place)
+			return nil, InvalidDestination.Failure("%s of %s is given twice", parameterName(name), place)
 		}
 	}
 	parsed.Path = strings.TrimRight(parsed.Path, "/")
@@ -87,28 +115,51 @@ func parseSinkURL(text string) (*url.URL, error) {
 }
 
 // resolve returns the URL that the database gets: what parseSinkURL read, with
-// the parameters of the entry that allows it. Returns DestinationNotAllowed.
+// the parameters of the entry that allows it, of several the nearest. Returns
+// DestinationNotAllowed.
 func (a Allowed) resolve(asked *url.URL) (*url.URL, error) {
 	place := url.URL{Scheme: asked.Scheme, Host: asked.Host, Path: asked.Path}
-	for _, entry := range a.entries {
+	entries := slices.Clone(a.entries)
+	slices.SortStableFunc(entries, func(a, b *url.URL) int { return len(b.Path) - len(a.Path) })
+	refused := DestinationNotAllowed.Failure("exports to %s are not allowed on this server: its operator names the places that are in --export-destinations", place.String())
+	for _, entry := range entries {
 		if entry.Scheme != asked.Scheme || entry.Host != asked.Host ||
 			asked.Path != entry.Path && !strings.HasPrefix(asked.Path, entry.Path+"/") {
 			continue
 		}
-		query := entry.Query()
-		for name, values := range asked.Query() {
-			switch isSet := query.Has(name); {
-			case isSet && query.Get(name) == values[0]:
-			case !isSet && slices.Contains(sinks[asked.Scheme].credentials, name):
-				query.Set(name, values[0])
-			default:
-				return nil, DestinationNotAllowed.Failure("the parameter %.40q of %s is for the operator to set, in --export-destinations", name, place.String())
-			}
+		query, foreign := withCredentials(entry, asked)
+		if foreign == "" {
+			place.RawQuery = query.Encode()
+			return &place, nil
 		}
-		place.RawQuery = query.Encode()
-		return &place, nil
+		refused = DestinationNotAllowed.Failure("%s of %s is for the operator to set, in --export-destinations", parameterName(foreign), place.String())
 	}
-	return nil, DestinationNotAllowed.Failure("exports to %s are not allowed on this server: its operator names the places that are in --export-destinations", place.String())
+	return nil, refused
+}
+
+// withCredentials adds the caller's credentials to an entry's parameters. It names
+// a parameter that is neither a credential nor the entry's own, if there is one.
+func withCredentials(entry, asked *url.URL) (query url.Values, foreign string) {
+	query = entry.Query()
+	for name, values := range asked.Query() {
+		switch isSet := query.Has(name); {
+		case isSet && query.Get(name) == values[0]:
+		case !isSet && slices.Contains(sinks[asked.Scheme].credentials, name):
+			query.Set(name, values[0])
+		default:
+			return nil, name
+		}
+	}
+	return query, ""
+}
+
+// parametersHash is of the parameters that say where a destination is and how it
+// is written to: two that differ in it are two, though they have one URL without.
+// Secrets are left out, so that they can change.
+func parametersHash(destination *url.URL) string {
+	query := destination.Query()
+	maps.DeleteFunc(query, func(name string, _ []string) bool { return sinks[destination.Scheme].isSecret(name) })
+	return checksum([]byte(query.Encode()))
 }
 
 // check returns FormatNotPossible when a destination can't have a format.
@@ -134,9 +185,11 @@ const errorTextMax = 500
 func redact(text string, destination *url.URL) string {
 	text = queryPattern.ReplaceAllString(text, "?...")
 	if destination != nil {
-		query := destination.Query()
-		for _, name := range sinks[destination.Scheme].credentials {
-			secret := query.Get(name)
+		for name, values := range destination.Query() {
+			if !sinks[destination.Scheme].isSecret(name) {
+				continue
+			}
+			secret := values[0]
 			for _, spelling := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
 				if spelling != "" {
 					text = strings.ReplaceAll(text, spelling, "...")

@@ -12,6 +12,8 @@ func TestAllowedDestinations(t *testing.T) {
 		"s3://books/ledger?AWS_ENDPOINT=https://minio.internal:9000&AWS_REGION=eu",
 		"webhook-https://Consumer.internal:8443/in/",
 		"gs://vault?AUTH=implicit",
+		"s3://many?AWS_REGION=eu", "s3://many?AWS_REGION=us", "s3://many/deep?AWS_REGION=ap",
+		"external://Books",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +37,15 @@ func TestAllowedDestinations(t *testing.T) {
 		{"webhook-https://consumer.internal:8444/in", ""},
 		{"gs://vault/deep/er", "gs://vault/deep/er?AUTH=implicit"},
 		{"gs://vault?AUTH=specified", ""},
+		{"gs://vault?CREDENTIALS=eyJ0eXBlIjoiZXh0ZXJuYWxfYWNjb3VudCJ9", ""}, // its JSON names files and addresses
+		{"gs://vault?BEARER_TOKEN=x", ""},
+		{"s3://many?AWS_REGION=us", "s3://many?AWS_REGION=us"},
+		{"s3://many", "s3://many?AWS_REGION=eu"},
+		{"s3://many/deep/er", "s3://many/deep/er?AWS_REGION=ap"},
+		{"s3://many/deep/er?AWS_REGION=us", "s3://many/deep/er?AWS_REGION=us"},
+		{"s3://many?AWS_REGION=other", ""},
+		{"external://Books", "external://Books"},
+		{"external://books", ""},
 		{"kafka://vault", ""},
 		{"external://vault", ""},
 	}
@@ -68,6 +79,55 @@ func TestAmbiguousDestinationsAreRefused(t *testing.T) {
 		if got, err := parseSinkURL(text); err == nil {
 			t.Errorf("%s is read as %s", text, got)
 		}
+	}
+}
+
+// Whatever is answered holds nothing of a secret, not even of one whose & was not
+// percent-encoded.
+func TestRefusalsNameOnlyParametersThatThereAre(t *testing.T) {
+	allowed, err := ParseAllowed([]string{"s3://books"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"s3://books?AWS_SECRET_ACCESS_KEY=half&0therHalf=":               "a parameter of s3://books",
+		"s3://books?AWS_SECRET_ACCESS_KEY=half&0therHalf&0therHalf":      "a parameter of s3://books",
+		"s3://books?AWS_ENDPOINT=https://other":                          "the parameter AWS_ENDPOINT of s3://books",
+		"s3://books?AWS_SECRET_ACCESS_KEY=a&AWS_SECRET_ACCESS_KEY=0ther": "the parameter AWS_SECRET_ACCESS_KEY of s3://books",
+	} {
+		asked, err := parseSinkURL(text)
+		if err == nil {
+			_, err = allowed.resolve(asked)
+		}
+		if err == nil || strings.Contains(err.Error(), "0ther") || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// One place with other parameters may be another place; other credentials are not.
+func TestParametersSayWhereADestinationIs(t *testing.T) {
+	hash := func(text string) string {
+		asked, err := parseSinkURL(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parametersHash(asked)
+	}
+	base := hash("s3://books?AWS_ENDPOINT=https://a&AWS_REGION=eu")
+	for text, isSame := range map[string]bool{
+		"s3://books?AWS_REGION=eu&AWS_ENDPOINT=https://a":                        true,
+		"s3://books?AWS_REGION=eu&AWS_ENDPOINT=https://a&AWS_ACCESS_KEY_ID=me":   true,
+		"s3://books?AWS_REGION=eu&AWS_ENDPOINT=https://b":                        false,
+		"s3://books?AWS_REGION=eu":                                               false,
+		"s3://books?AWS_REGION=eu&AWS_ENDPOINT=https://a&AWS_SKIP_TLS_VERIFY=on": false,
+	} {
+		if got := hash(text); (got == base) != isSame {
+			t.Errorf("%s: %s; the other is %s", text, got, base)
+		}
+	}
+	if hash("gs://books?AUTH=specified&CREDENTIALS=a") != hash("gs://books?AUTH=specified&CREDENTIALS=b") {
+		t.Error("credentials of the operator can't change")
 	}
 }
 

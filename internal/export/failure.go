@@ -12,10 +12,11 @@ const (
 	InvalidDestination Code = "invalid_destination"        // not a URL that an export can go to
 	InvalidFormat      Code = "invalid_format"             // not ndjson, csv or parquet
 	FormatDiffers      Code = "export_format_differs"      // the destination has an export in another format
+	ParametersDiffer   Code = "export_parameters_differ"   // the destination has an export with other parameters
 	Cancelled          Code = "export_cancelled"           // it ended for good
 	NotRunning         Code = "export_not_running"         // it failed: it can be resumed or cancelled, not paused
 	ProgressConflict   Code = "export_progress_conflict"   // another exporter has come further
-	FolderInUse        Code = "export_folder_in_use"       // another exporter writes there
+	FolderInUse        Code = "export_folder_in_use"       // another exporter writes there, or reads for it
 	FolderMismatch     Code = "export_folder_mismatch"     // the folder is not what the catalog knows
 	FolderUnusable     Code = "export_folder_unusable"     // it can't be read or written
 	HistoryLost        Code = "export_history_lost"        // the engine no longer has what comes next

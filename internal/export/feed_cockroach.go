@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"florin/internal/platform/database"
 )
@@ -59,8 +60,8 @@ func (f *cockroachFeed) checkServer(ctx context.Context) error {
 	return nil
 }
 
-// now is the cluster's time, without its logical part: every commit acknowledged
-// by now is at or before it, but for the clocks of the nodes.
+// now is the cluster's time: every commit acknowledged by now is at or before it,
+// but for the clocks of the nodes.
 func (f *cockroachFeed) now(ctx context.Context) (hlc, error) {
 	var text string
 	if err := f.db.QueryRow(ctx, "SELECT cluster_logical_timestamp()::text").Scan(&text); err != nil {
@@ -69,7 +70,8 @@ func (f *cockroachFeed) now(ctx context.Context) (hlc, error) {
 	return parseHLC(text)
 }
 
-// Next reads the longest window that fits.
+// Next reads the longest window that fits. By a node whose clock is behind the
+// position there is nothing to read yet.
 func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) (batch, error) {
 	from, err := parseHLC(position)
 	if err != nil {
@@ -82,6 +84,9 @@ func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) 
 	if err != nil {
 		return batch{}, err
 	}
+	if !from.before(now) {
+		return batch{position: position}, nil
+	}
 	if err := f.checkKept(ctx, from); err != nil {
 		return batch{}, err
 	}
@@ -91,7 +96,7 @@ func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) 
 			to = hlc{wall: from.wall + int64(f.span)}
 		}
 		length := time.Duration(to.wall - from.wall)
-		w := &window{from: from, to: to, postings: map[postingKey]stampedPosting{}, transfers: map[string]stampedTransfer{}}
+		w := newWindow(from, to)
 		if length > spanMin {
 			w.rowsMax = rowsMax
 		}
@@ -106,21 +111,30 @@ func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) 
 		if to != now && len(w.postings) < rowsMax/2 {
 			f.span *= 2
 		}
-		b := batch{position: to.String(), resolvedAt: to.time(), more: to != now}
+		b := batch{position: w.to.String(), resolvedAt: w.to.time(), more: w.to != now}
 		b.transactions, err = w.join()
 		return b, err
 	}
 }
 
-// checkKept returns HistoryLost when the versions after a time may have been
+// checkKept returns HistoryLost when the versions after a time have been
 // collected as garbage.
 func (f *cockroachFeed) checkKept(ctx context.Context, from hlc) error {
-	_, err := f.db.Exec(ctx, "SELECT account_id FROM postings AS OF SYSTEM TIME '"+from.String()+"' LIMIT 1")
-	if err == nil || ctx.Err() != nil || database.Unavailable(err) {
-		return err
+	at, err := database.ParseTimestamp(from.String())
+	if err == nil {
+		err = f.db.SnapshotAt(ctx, database.At(at), func(tx pgx.Tx, _ database.Timestamp) error {
+			_, err := tx.Exec(ctx, "SELECT (SELECT account_id FROM postings LIMIT 1), (SELECT transfer_id FROM transfers LIMIT 1)")
+			return err
+		})
 	}
-	return HistoryLost.Failure("the export can't go on without a gap: CockroachDB does not keep what was committed since %s any more "+
-		"(gc.ttlseconds) (%v); cancel it and export to an empty folder", from.time().Format(time.RFC3339), err)
+	if errors.Is(err, database.ErrSnapshotGone) {
+		return HistoryLost.Failure("the export can't go on without a gap: CockroachDB does not keep what was committed since %s any more "+
+			"(gc.ttlseconds) (%v); cancel it and export to an empty folder", from.time().Format(time.RFC3339), err)
+	}
+	if err != nil {
+		return fmt.Errorf("see what the database keeps: %w", err)
+	}
+	return nil
 }
 
 // Confirm does nothing: the cluster forgets by its own clock.
@@ -128,6 +142,10 @@ func (f *cockroachFeed) Confirm(context.Context, string) error { return nil }
 
 // read runs the window's changefeed to its end. It has a connection of its own,
 // which ends with it: a changefeed that is given up could not share one.
+//
+// CockroachDB ends a changefeed without an error also where a table got another
+// primary index, however long the window is: what it says is resolved is the
+// window that was read. Returns ErrUnavailable when it resolved nothing.
 func (f *cockroachFeed) read(ctx context.Context, w *window) error {
 	conn, err := pgx.ConnectConfig(ctx, f.db.Config().ConnConfig.Copy())
 	if err != nil {
@@ -138,17 +156,26 @@ func (f *cockroachFeed) read(ctx context.Context, w *window) error {
 	// parsed. diff tells an update from an insert.
 	rows, err := conn.Query(ctx, fmt.Sprintf(`
 		CREATE CHANGEFEED FOR TABLE postings, transfers
-		WITH cursor = '%s', end_time = '%s', mvcc_timestamp, diff, envelope = 'wrapped',
+		WITH cursor = '%s', end_time = '%s', mvcc_timestamp, diff, envelope = 'wrapped', resolved,
 		     schema_change_policy = 'nobackfill', min_checkpoint_frequency = '1s'`,
 		w.from, hlc{wall: w.to.wall, logical: w.to.logical + 1}), pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return fmt.Errorf("read the changefeed: %w", err)
 	}
-	var table string
+	var table pgtype.Text // NULL with a resolved time
 	var value []byte
-	_, err = pgx.ForEachRow(rows, []any{&table, nil, &value}, func() error { return w.add(table, value) })
+	_, err = pgx.ForEachRow(rows, []any{&table, nil, &value}, func() error {
+		err := w.add(table.String, value)
+		if err != nil {
+			closeNow(conn) // or all that is left would be read first
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("read the changefeed: %w", err)
+	}
+	if !w.end() {
+		return fmt.Errorf("%w: the changefeed after %s ended where it began", database.ErrUnavailable, w.from)
 	}
 	return nil
 }
@@ -164,9 +191,14 @@ func closeNow(conn *pgx.Conn) {
 // A changefeed may send a row twice; the keys see to that.
 type window struct {
 	from, to  hlc
+	resolved  hlc // all up to here has come
 	rowsMax   int // 0 means no limit
 	postings  map[postingKey]stampedPosting
-	transfers map[string]stampedTransfer // completed ones
+	transfers map[string]stampedTransfer // those that were completed
+}
+
+func newWindow(from, to hlc) *window {
+	return &window{from: from, to: to, resolved: from, postings: map[postingKey]stampedPosting{}, transfers: map[string]stampedTransfer{}}
 }
 
 type postingKey struct {
@@ -189,6 +221,8 @@ type changed struct {
 	After  json.RawMessage `json:"after"`
 	Before json.RawMessage `json:"before"`
 	At     string          `json:"mvcc_timestamp"`
+	// Resolved stands alone: all up to this time has come.
+	Resolved string `json:"resolved"`
 }
 
 // add takes one message. Returns errWindowFull.
@@ -196,6 +230,9 @@ func (w *window) add(table string, value []byte) error {
 	var c changed
 	if err := json.Unmarshal(value, &c); err != nil {
 		return fmt.Errorf("decode the changefeed: %w", err)
+	}
+	if c.Resolved != "" {
+		return w.resolve(c.Resolved)
 	}
 	at, err := parseHLC(c.At)
 	if err != nil {
@@ -218,15 +255,42 @@ func (w *window) add(table string, value []byte) error {
 		}
 		return nil
 	}
+	var before transfer
 	t := stampedTransfer{at: at}
-	if err := json.Unmarshal(c.After, &t.transfer); err != nil {
+	err = json.Unmarshal(c.After, &t.transfer)
+	if err == nil && !isNull(c.Before) {
+		err = json.Unmarshal(c.Before, &before)
+	}
+	if err != nil {
 		return fmt.Errorf("decode the changefeed: transfer: %w", err)
 	}
 	// One that is completed and touched again was exported when it was completed.
-	if earlier, found := w.transfers[t.ID]; t.Status == statusCompleted && (!found || at.before(earlier.at)) {
+	if t.Status == statusCompleted && before.Status != statusCompleted {
 		w.transfers[t.ID] = t
 	}
 	return nil
+}
+
+func (w *window) resolve(text string) error {
+	at, err := parseHLC(text)
+	if err != nil {
+		return fmt.Errorf("decode the changefeed: %w", err)
+	}
+	if w.resolved.before(at) {
+		w.resolved = at
+	}
+	return nil
+}
+
+// end closes the window where the changefeed ended, and drops what is after. It
+// is false when that is where the window begins.
+func (w *window) end() bool {
+	if w.resolved.before(w.to) {
+		w.to = w.resolved
+		maps.DeleteFunc(w.postings, func(_ postingKey, p stampedPosting) bool { return w.to.before(p.at) })
+		maps.DeleteFunc(w.transfers, func(_ string, t stampedTransfer) bool { return w.to.before(t.at) })
+	}
+	return w.from.before(w.to)
 }
 
 func isNull(value json.RawMessage) bool { return len(value) == 0 || string(value) == "null" }

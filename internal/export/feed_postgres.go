@@ -24,6 +24,7 @@ type postgresFeed struct {
 	db          *database.DB
 	slot        string
 	publication string
+	inUseMax    time.Duration
 }
 
 // changesPerRow: a posting comes with half a transfer. One that was accepted for
@@ -39,11 +40,15 @@ const (
 // inUseMax is how long a killed exporter's connection may keep its slot.
 const inUseMax = 30 * time.Second
 
-// newPostgresFeed names the slot and publication of an export. Ids are random
-// and of characters that both may have.
+// slotPrefix begins the name of every export's slot.
+const slotPrefix = "florin_exp_"
+
+// slotName names the slot and publication of an export. Ids are exp_ and random
+// characters that both may have.
+func slotName(exportID string) string { return "florin_" + strings.ToLower(exportID) }
+
 func newPostgresFeed(db *database.DB, exportID string) *postgresFeed {
-	name := "florin_" + strings.ToLower(exportID)
-	return &postgresFeed{db: db, slot: name, publication: name}
+	return &postgresFeed{db: db, slot: slotName(exportID), publication: slotName(exportID), inUseMax: inUseMax}
 }
 
 // Begin makes the publication, then the slot, whose consistent point is exported
@@ -132,7 +137,7 @@ func (f *postgresFeed) Next(ctx context.Context, position string, rowsMax int) (
 	}
 	var d *decoder
 	changes, changesMax := 0, int(changesPerRow*float64(rowsMax))
-	err = whenFree(ctx, func() (err error) {
+	err = f.whenFree(ctx, func() (err error) {
 		d = newDecoder(after)
 		changes, err = f.peek(ctx, d, upTo, changesMax)
 		return err
@@ -259,11 +264,11 @@ func (f *postgresFeed) fillDescriptions(ctx context.Context, incomplete map[stri
 
 // Confirm moves the slot on; a slot that is further already stays there.
 func (f *postgresFeed) Confirm(ctx context.Context, position string) error {
-	err := whenFree(ctx, func() error {
+	err := f.whenFree(ctx, func() error {
 		_, err := f.db.Exec(ctx, `
 			SELECT pg_replication_slot_advance(slot_name, $2::text::pg_lsn)
 			FROM pg_replication_slots
-			WHERE slot_name = $1 AND confirmed_flush_lsn < $2::text::pg_lsn`, f.slot, position)
+			WHERE slot_name = $1 AND database = current_database() AND confirmed_flush_lsn < $2::text::pg_lsn`, f.slot, position)
 		return err
 	})
 	if err != nil {
@@ -272,12 +277,20 @@ func (f *postgresFeed) Confirm(ctx context.Context, position string) error {
 	return nil
 }
 
-// release drops the slot and the publication. Dropping again does nothing.
+// release drops the slot and the publication, but no slot of another database: a
+// copy of this one on the same server has the same exports in its catalog.
+// Dropping again does nothing. Returns FolderInUse when an exporter keeps the slot.
 func (f *postgresFeed) release(ctx context.Context) error {
-	err := whenFree(ctx, func() error {
-		_, err := f.db.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", f.slot)
+	err := f.whenFree(ctx, func() error {
+		_, err := f.db.Exec(ctx, `
+			SELECT pg_drop_replication_slot(slot_name)
+			FROM pg_replication_slots
+			WHERE slot_name = $1 AND database = current_database()`, f.slot)
 		return err
 	})
+	if sqlState(err) == codeObjectInUse {
+		return FolderInUse.Failure("an exporter is still reading the replication slot %s: stop it and cancel the export again, or the slot holds up WAL for ever", f.slot)
+	}
 	if err != nil && sqlState(err) != codeUndefinedObject { // somebody else was first
 		return fmt.Errorf("drop the export's replication slot: %w", err)
 	}
@@ -289,8 +302,8 @@ func (f *postgresFeed) release(ctx context.Context) error {
 
 // whenFree runs fn again while a connection has the slot whose exporter was
 // killed, or interrupted, a moment ago. Its last error is fn's.
-func whenFree(ctx context.Context, fn func() error) error {
-	deadline := time.After(inUseMax)
+func (f *postgresFeed) whenFree(ctx context.Context, fn func() error) error {
+	deadline := time.After(f.inUseMax)
 	for {
 		err := fn()
 		if sqlState(err) != codeObjectInUse {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 
 	"florin/internal/platform/clock"
@@ -137,6 +138,31 @@ func TestExporterObeysTheCatalog(t *testing.T) {
 	})
 }
 
+// Who still reads a slot is told of, when the export can't be cancelled for it.
+func TestSlotThatIsReadCannotBeDropped(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, url string) {
+		b := newBooks(t, url)
+		if b.db.Engine == database.Cockroach {
+			t.Skip("CockroachDB has no slots")
+		}
+		b.finish()
+		x, kill := b.exporter()
+		kill()
+		f := newPostgresFeed(b.db, x.export.ID)
+		f.inUseMax = time.Millisecond
+		reader, err := f.replicationConnection(t.Context())
+		must(t, err)
+		at, err := pglogrepl.ParseLSN(x.progress.Position)
+		must(t, err)
+		must(t, pglogrepl.StartReplication(t.Context(), reader, f.slot, at, pglogrepl.StartReplicationOptions{
+			PluginArgs: []string{"proto_version '1'", "publication_names '" + f.publication + "'"},
+		}))
+		wantFailure(t, f.release(t.Context()), FolderInUse)
+		must(t, reader.Close(t.Context()))
+		b.finish()
+	})
+}
+
 // A posting that is missing, or comes twice, ends the run before it is written.
 func TestSequencesNoticeGapsAndDoubles(t *testing.T) {
 	numbered := func(seqs ...int64) (all []transaction) {
@@ -160,8 +186,10 @@ func TestSequencesNoticeGapsAndDoubles(t *testing.T) {
 			s := sequences{}
 			var err error
 			for _, batch := range c.batches {
+				var newest sequences
 				if err == nil {
-					err = s.follow(batch)
+					newest, err = s.follow(batch)
+					s.record(newest)
 				}
 			}
 			if c.isFine != (err == nil) {

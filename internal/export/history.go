@@ -23,6 +23,8 @@ ORDER BY t.transfer_id`
 // readHistory calls each for every transaction that tx sees. A transfer without
 // its postings ends it with an error: an inner join would leave it out silently.
 func readHistory(ctx context.Context, tx pgx.Tx, each func(transaction) error) error {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	rows, err := tx.Query(ctx, historyQuery)
 	if err != nil {
 		return fmt.Errorf("read history: %w", err)
@@ -33,10 +35,13 @@ func readHistory(ctx context.Context, tx pgx.Tx, each func(transaction) error) e
 		append(postingColumns(&d), postingColumns(&c)...)...)
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		joined, err := join(t, []posting{d, c}, time.Time{})
-		if err != nil {
-			return err
+		if err == nil {
+			err = each(joined)
 		}
-		return each(joined)
+		if err != nil {
+			giveUp() // or all that is left would be read first
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("read history: %w", err)

@@ -96,7 +96,7 @@ func (s jobs) all(ctx context.Context) ([]job, error) {
 		       coalesce(nullif(error, ''), CASE WHEN running_status LIKE 'running: %' THEN '' ELSE running_status END, ''),
 		       coalesce(high_water_timestamp::text, '')
 		FROM [SHOW CHANGEFEED JOBS]
-		WHERE description ~ $1::text
+		WHERE description ~ $1::text AND `+isOurs+`
 		ORDER BY job_id`, labelPattern)
 	if err != nil {
 		return nil, fmt.Errorf("read the exports' jobs: %w", err)
@@ -124,6 +124,10 @@ func (s jobs) all(ctx context.Context) ([]job, error) {
 // within the destination would be escaped there, so nothing else looks like it.
 const labelPattern = `metrics_label = '(exp_[a-z0-9]+)'`
 
+// isOurs is the condition that a job delivers this database's books: a copy of it
+// on the same cluster has the same exports in its catalog.
+const isOurs = `concat(current_database(), '.', current_schema(), '.postings') = ANY(full_table_names)`
+
 // verb is what a job can be told to do.
 type verb string
 
@@ -133,13 +137,14 @@ const (
 	cancelJob verb = "CANCEL"
 )
 
-// command tells a job to do something, unless it does so already. Returns
+// command tells an export's job to do something, unless it does so already. A job
+// that is not this export's, or another database's, is as good as none. Returns
 // JobEnded and JobRefused.
-func (s jobs) command(ctx context.Context, id int64, do verb) error {
+func (s jobs) command(ctx context.Context, exportID string, id int64, do verb) error {
 	if id == 0 && do != cancelJob {
 		return JobEnded.Failure("the export's job was never made: create the export again, with its credentials")
 	}
-	j, err := s.settled(ctx, id)
+	j, err := s.settled(ctx, exportID, id)
 	if err != nil {
 		return err
 	}
@@ -162,10 +167,13 @@ const settledMax = 30 * time.Second
 
 // settled waits until a job has done what it was told last. Its id is 0 when
 // there is no such job.
-func (s jobs) settled(ctx context.Context, id int64) (job, error) {
+func (s jobs) settled(ctx context.Context, exportID string, id int64) (job, error) {
 	for deadline := time.After(settledMax); ; {
 		j := job{id: id}
-		err := s.db.QueryRow(ctx, fmt.Sprintf("SELECT status FROM [SHOW JOB %d]", id)).Scan(&j.status)
+		err := s.db.QueryRow(ctx, fmt.Sprintf(`
+			SELECT status
+			FROM [SHOW CHANGEFEED JOB %d]
+			WHERE substring(description, $1::text) = $2::text AND `, id)+isOurs, labelPattern, exportID).Scan(&j.status)
 		if database.NotFound(err) {
 			return job{}, nil
 		}

@@ -63,13 +63,14 @@ type Summary struct {
 // Run exports every posting exactly once into the destination's folder: first
 // history, then what is committed, until ctx ends (which is no error) or, with
 // Once, up to the time of the call. A second call goes on where the first ended,
-// however that was; a FAILED export is resumed by it.
+// however that was; a FAILED export is resumed by it, but not one that failed
+// because the books did not add up: somebody has to look at it and resume it.
 //
 // Returns what Open returns; FolderInUse, FolderMismatch and FolderUnusable;
-// Cancelled when the export is cancelled meanwhile, and with Once NotRunning when
-// it is paused; FeedUnavailable and HistoryLost; LedgerInconsistent, before
-// anything is written that does not add up. While the database is away it waits,
-// unless Once is set.
+// Cancelled when the export is cancelled meanwhile; NotRunning when it is not to be
+// resumed, and with Once when it is paused; FeedUnavailable and HistoryLost;
+// LedgerInconsistent, before anything is written that does not add up. While the
+// database is away it waits, unless Once is set or history is not written yet.
 func Run(ctx context.Context, db *database.DB, o Options) (Summary, error) {
 	o.Format = cmp.Or(o.Format, NDJSON)
 	o.Interval = cmp.Or(o.Interval, 10*time.Second)
@@ -141,7 +142,7 @@ func (x *exporter) run(ctx context.Context, destination string) error {
 	}
 	err := x.follow(ctx)
 	if reason := (*Failure)(nil); errors.As(err, &reason) && reason.isForPeople() && ctx.Err() == nil {
-		_, failErr := x.catalog.Fail(ctx, x.export.ID, err.Error())
+		_, failErr := x.catalog.Fail(ctx, x.export.ID, reason.Code, err.Error())
 		if errors.Is(failErr, Cancelled.Failure("")) {
 			return failErr // which is why the engine dropped what was to be read
 		}
@@ -172,6 +173,9 @@ func (x *exporter) open(ctx context.Context, destination string) error {
 		return err
 	}
 	if x.export.Status == Failed {
+		if x.export.ErrorCode == LedgerInconsistent {
+			return NotRunning.Failure("export %s failed: %s; when that is settled, florin export resume %s", x.export.ID, x.export.Error, x.export.ID)
+		}
 		if x.export, err = x.catalog.Resume(ctx, x.export.ID); err != nil {
 			return err
 		}
@@ -201,7 +205,7 @@ func (x *exporter) follow(ctx context.Context) error {
 		}
 		more, err := x.step(ctx)
 		switch {
-		case err != nil && database.Unavailable(err) && !x.options.Once && ctx.Err() == nil:
+		case x.mayWait(ctx, err):
 			x.log.Warn("the database is away; the export waits for it", "error", err)
 			err = x.pause(ctx, outagePause)
 		case err == nil && x.options.Once && !more:
@@ -215,8 +219,16 @@ func (x *exporter) follow(ctx context.Context) error {
 	}
 }
 
+// mayWait says that an error is of a database that is away. What has a code is a
+// matter for people, whatever it wraps.
+func (x *exporter) mayWait(ctx context.Context, err error) bool {
+	_, isSaid := errors.AsType[*Failure](err)
+	return err != nil && !isSaid && database.Unavailable(err) && !x.options.Once && ctx.Err() == nil
+}
+
 // step takes a batch to its end: part, catalog, engine, in this order, so that a
-// crash between two of them is seen by the next run. A batch without rows moves
+// crash between two of them is seen by the next run. What is published is
+// progress, whether the catalog can be told or not. A batch without rows moves
 // the resolved time alone; with Once it becomes a part, as proof of that time.
 func (x *exporter) step(ctx context.Context) (more bool, err error) {
 	b, err := x.feed.Next(ctx, x.progress.Position, x.options.PartRows)
@@ -227,6 +239,10 @@ func (x *exporter) step(ctx context.Context) (more bool, err error) {
 	next.Position = b.position
 	next.ResolvedAt = later(next.ResolvedAt, b.resolvedAt)
 	if len(b.transactions) > 0 || x.options.Once && !b.more {
+		newest, err := x.seen.follow(b.transactions)
+		if err != nil {
+			return false, err
+		}
 		m, err := x.writePart(b, next)
 		if err != nil {
 			return false, err
@@ -234,8 +250,10 @@ func (x *exporter) step(ctx context.Context) (more bool, err error) {
 		if err := x.folder.publish(m); err != nil {
 			return false, err
 		}
+		x.seen.record(newest)
 		x.wrote(m)
 		next = x.folder.progress()
+		x.progress = next
 	}
 	if err := x.save(ctx, next); err != nil {
 		return false, err
@@ -245,9 +263,6 @@ func (x *exporter) step(ctx context.Context) (more bool, err error) {
 
 // writePart writes a batch's data under a temporary name.
 func (x *exporter) writePart(b batch, next Progress) (Manifest, error) {
-	if err := x.seen.follow(b.transactions); err != nil {
-		return Manifest{}, err
-	}
 	m := x.folder.follow(x.export)
 	m.ResolvedAt, m.Position = microseconds(next.ResolvedAt), next.Position
 	part, err := createPart(x.folder.dir, m.File, m.Format)
@@ -292,7 +307,7 @@ func (x *exporter) waitUntilRunning(ctx context.Context) error {
 	for told := false; ; {
 		e, err := x.catalog.ByID(ctx, x.export.ID)
 		switch {
-		case err != nil && database.Unavailable(err) && !x.options.Once && ctx.Err() == nil:
+		case x.mayWait(ctx, err):
 			x.log.Warn("the database is away; the export waits for it", "error", err)
 		case err != nil:
 			return err

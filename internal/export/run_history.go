@@ -3,6 +3,9 @@ package export
 import (
 	"context"
 	"errors"
+	"time"
+
+	"florin/internal/platform/clock"
 )
 
 // writeHistory stages everything posted before the feed's beginning, in parts of
@@ -13,8 +16,11 @@ func (x *exporter) writeHistory(ctx context.Context) error {
 		return err
 	}
 	h := &historyWriter{exporter: x, staged: staged}
-	begin, err := x.feed.Begin(ctx, h.add)
+	begin, err := x.feed.Begin(ctx, func(tx transaction) error { return h.addWhileRunning(ctx, tx) })
 	if err != nil {
+		return errors.Join(err, h.abandon())
+	}
+	if err := x.waitUntilRunning(ctx); err != nil { // it may be cancelled since its slot was made
 		return errors.Join(err, h.abandon())
 	}
 	if err := h.finish(begin); err != nil {
@@ -40,6 +46,18 @@ type historyWriter struct {
 	current  *partFile // nil before the first
 	manifest Manifest
 	written  []Manifest
+	asked    func() time.Duration // since the catalog was asked last
+}
+
+// addWhileRunning obeys the catalog while history is read, which may take hours.
+func (h *historyWriter) addWhileRunning(ctx context.Context, tx transaction) error {
+	if h.asked == nil || h.asked() > statusPause {
+		if err := h.exporter.waitUntilRunning(ctx); err != nil {
+			return err
+		}
+		h.asked = clock.Stopwatch()
+	}
+	return h.add(tx)
 }
 
 func (h *historyWriter) add(tx transaction) error {

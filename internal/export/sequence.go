@@ -1,6 +1,9 @@
 package export
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // accountsMax bounds the accounts that an exporter remembers, and with it its
 // memory, to some hundred megabytes. florin export check has no such bound.
@@ -11,13 +14,12 @@ const accountsMax = 1_000_000
 // at all.
 type sequences map[string]int64
 
-// follow returns LedgerInconsistent unless a batch has each account's next
-// postings, without a gap. Within one commit they stand in the order of
-// transactions, so each account's are sorted first.
-func (s sequences) follow(transactions []transaction) error {
-	if len(s) > accountsMax {
-		clear(s)
-	}
+// follow returns each account's newest posting after a batch, to be recorded when
+// that is published. Returns LedgerInconsistent unless the batch has each
+// account's next postings, without a gap. Within one commit they stand in the
+// order of transactions, so each account's are sorted first.
+func (s sequences) follow(transactions []transaction) (sequences, error) {
+	after := sequences{}
 	batch := map[string][]int64{}
 	for _, tx := range transactions {
 		for _, row := range []Row{tx.debit, tx.credit} {
@@ -32,11 +34,19 @@ func (s sequences) follow(transactions []transaction) error {
 		}
 		for _, seq := range numbers {
 			if seq != newest+1 {
-				return LedgerInconsistent.Failure("account %s has posting %d after %d: nothing of it was written; run florin verify", account, seq, newest)
+				return nil, LedgerInconsistent.Failure("account %s has posting %d after %d: nothing of it was written; run florin verify", account, seq, newest)
 			}
 			newest = seq
 		}
-		s[account] = newest
+		after[account] = newest
 	}
-	return nil
+	return after, nil
+}
+
+// record remembers what follow returned.
+func (s sequences) record(newest sequences) {
+	if len(s) > accountsMax {
+		clear(s)
+	}
+	maps.Copy(s, newest)
 }

@@ -40,6 +40,8 @@ type Watch struct {
 	metrics *watchMetrics
 	// told is which troubles of which export were warned of and still hold.
 	told map[string]map[string]bool
+	// strays counts the looks at slots that no live export has.
+	strays map[string]int
 }
 
 // NewWatch makes a Watch. Nothing runs yet.
@@ -55,7 +57,7 @@ func NewWatch(control *Control, o WatchOptions) *Watch {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
-	return &Watch{control: control, options: o, metrics: newWatchMetrics(o.Registry, o.Clock), told: map[string]map[string]bool{}}
+	return &Watch{control: control, options: o, metrics: newWatchMetrics(o.Registry, o.Clock), told: map[string]map[string]bool{}, strays: map[string]int{}}
 }
 
 // Run watches until ctx ends. A database that does not answer is no reason to
@@ -100,18 +102,20 @@ func (s sighting) used() float64 {
 	return float64(s.lag) / float64(s.keeps)
 }
 
-// look costs one query when there are no exports.
+// look costs one query when there are no exports, on PostgreSQL two.
 func (w *Watch) look(ctx context.Context) ([]sighting, error) {
 	now := w.options.Clock()
 	// For as long as a job may be about to be made, with much to spare.
 	exports, err := w.control.catalog.watched(ctx, now.Add(-time.Hour))
-	if err != nil || len(exports) == 0 {
+	switch {
+	case err != nil:
 		return nil, err
+	case w.control.db.Engine == database.Postgres:
+		return w.lookAtPostgres(ctx, exports, now)
+	case len(exports) == 0:
+		return nil, nil
 	}
-	if w.control.db.Engine == database.Cockroach {
-		return w.lookAtCockroach(ctx, exports, now)
-	}
-	return w.lookAtPostgres(ctx, exports, now)
+	return w.lookAtCockroach(ctx, exports, now)
 }
 
 func (w *Watch) lookAtCockroach(ctx context.Context, exports []Export, now time.Time) ([]sighting, error) {
@@ -173,7 +177,7 @@ func (w *Watch) keepEnd(ctx context.Context, e Export) error {
 	if err := w.control.keep(ctx, e); err != nil {
 		return err
 	}
-	_, err := w.control.catalog.Fail(ctx, e.ID, e.Error)
+	_, err := w.control.catalog.Fail(ctx, e.ID, JobEnded, e.Error)
 	return err
 }
 
@@ -228,11 +232,11 @@ func (w *Watch) lookAtPostgres(ctx context.Context, exports []Export, now time.T
 		if e.Status == Finished {
 			continue
 		}
-		seen = append(seen, sighting{
-			Export: e, lag: e.Lag(now),
-			// Before the first part the slot may not be made yet.
-			slot: slots[newPostgresFeed(w.control.db, e.ID).slot], needsSlot: e.Kind == Folder && e.Part > 0,
-		})
+		name := slotName(e.ID)
+		// Before the first part the slot may not be made yet.
+		seen = append(seen, sighting{Export: e, lag: e.Lag(now), slot: slots[name], needsSlot: e.Kind == Folder && e.Part > 0})
+		delete(slots, name)
 	}
+	w.warnOfStrays(slots)
 	return seen, nil
 }

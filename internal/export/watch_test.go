@@ -17,6 +17,7 @@ import (
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
 	"florin/internal/platform/dbtest"
+	"florin/internal/platform/id"
 )
 
 // lines is a log that is read.
@@ -147,13 +148,33 @@ func TestWatchWarnsOfAnExportThatFailed(t *testing.T) {
 		if err := catalog.SaveProgress(t.Context(), e.ID, export.Progress{Part: 1, ResolvedAt: clock.System()}); err != nil {
 			t.Fatal(err)
 		}
-		w.must(catalog.Fail(t.Context(), e.ID, "the disk is full"))
+		w.must(catalog.Fail(t.Context(), e.ID, export.FolderUnusable, "the disk is full"))
 		want := map[database.Engine]int{database.Postgres: 2, database.Cockroach: 1}[w.db.Engine]
 		log := &lines{}
 		defer w.watch(w.control(), export.WatchOptions{Log: log.logger()})()
 		w.until("the failure is warned of", func() bool { return log.count(e.ID+" ") == want && log.count("the disk is full") == 1 })
 		if missing := log.count("trouble=slot_missing"); want == 2 && missing == 0 {
 			t.Fatal(log.text.String())
+		}
+	})
+}
+
+// A slot that no live export has holds up WAL, and nobody else would tell.
+func TestWatchWarnsOfASlotThatIsNobodys(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, url string) {
+		w := bareWorld(t, url)
+		if w.db.Engine == database.Cockroach {
+			t.Skip("CockroachDB has no slots")
+		}
+		slot := "florin_" + id.New("exp")
+		w.exec("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", slot)
+		defer w.exec("SELECT pg_drop_replication_slot($1)", slot)
+		log := &lines{}
+		defer w.watch(w.control(), export.WatchOptions{Log: log.logger()})()
+		w.until("it is warned of", func() bool { return log.count("slot="+slot) == 1 })
+		time.Sleep(500 * time.Millisecond) // some looks more
+		if log.count("slot="+slot) != 1 {
+			t.Fatal("it is warned of again and again")
 		}
 	})
 }

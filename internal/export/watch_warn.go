@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -44,6 +45,23 @@ func (s sighting) troubles(walRetainedMax int64) []trouble {
 		add("wal_retained", "its replication slot holds up %d MiB of WAL on the server's disk: see that it goes on, or cancel it", s.slot.retained>>20)
 	}
 	return all
+}
+
+// warnOfStrays tells each slot that no live export has, once: an exporter that was
+// killed just after its export was cancelled leaves one. At one look it may be of
+// an export that begins or ends meanwhile.
+func (w *Watch) warnOfStrays(slots map[string]*slot) {
+	seen := map[string]int{}
+	for name, found := range slots {
+		if !strings.HasPrefix(name, slotPrefix) {
+			continue
+		}
+		if seen[name] = w.strays[name] + 1; seen[name] == 2 {
+			w.options.Log.Warn("a replication slot is of no live export and holds up WAL: see that no exporter runs, then SELECT pg_drop_replication_slot('"+name+"')",
+				"slot", name, "retained_bytes", found.retained)
+		}
+	}
+	w.strays = seen
 }
 
 // warn tells each trouble once, and once more when it comes back.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,6 +43,10 @@ func TestErrorsAreJudgedBeforeAndAtTheCommit(t *testing.T) {
 		"internal error":              {sql("XX000"), final, commitUnknown},
 		"end of file":                 {fmt.Errorf("wrapped: %w", io.ErrUnexpectedEOF), unavailable, commitUnknown},
 		"closed":                      {net.ErrClosed, unavailable, commitUnknown},
+		"the network is gone":         {&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ENETDOWN)}, unavailable, commitUnknown},
+		"reset by the peer":           {os.NewSyscallError("read", syscall.ECONNRESET), unavailable, commitUnknown},
+		"a file's disk is full":       {&os.PathError{Op: "write", Path: "part", Err: syscall.ENOSPC}, final, commitUnknown},
+		"a file's disk is broken":     {&os.PathError{Op: "sync", Path: "part", Err: syscall.EIO}, final, commitUnknown},
 		"the caller gave up":          {context.Canceled, final, commitUnknown},
 		"the caller's time is up":     {context.DeadlineExceeded, final, commitUnknown},
 		"anything else":               {errors.New("x"), final, commitUnknown},

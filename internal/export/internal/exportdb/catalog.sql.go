@@ -12,7 +12,7 @@ import (
 
 const getExport = `-- name: GetExport :one
 SELECT export_id, destination, kind, format, status, part, manifest_hash, rows, resolved_at,
-       position, job_id, error, created_at, updated_at
+       position, job_id, error, created_at, updated_at, error_code, parameters_hash
 FROM exports
 WHERE export_id = $1
 `
@@ -35,13 +35,15 @@ func (q *Queries) GetExport(ctx context.Context, exportID string) (Export, error
 		&i.Error,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ErrorCode,
+		&i.ParametersHash,
 	)
 	return i, err
 }
 
 const getLiveExport = `-- name: GetLiveExport :one
 SELECT export_id, destination, kind, format, status, part, manifest_hash, rows, resolved_at,
-       position, job_id, error, created_at, updated_at
+       position, job_id, error, created_at, updated_at, error_code, parameters_hash
 FROM exports
 WHERE destination = $1 AND status <> 'CANCELLED'
 `
@@ -65,6 +67,8 @@ func (q *Queries) GetLiveExport(ctx context.Context, destination string) (Export
 		&i.Error,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ErrorCode,
+		&i.ParametersHash,
 	)
 	return i, err
 }
@@ -72,18 +76,20 @@ func (q *Queries) GetLiveExport(ctx context.Context, destination string) (Export
 const insertExport = `-- name: InsertExport :exec
 
 INSERT INTO exports (
-    export_id, destination, kind, format, status, part, manifest_hash, rows, position, created_at, updated_at
+    export_id, destination, kind, format, status, part, manifest_hash, rows, position, created_at, updated_at,
+    parameters_hash
 )
-VALUES ($1, $2, $3, $4, 'RUNNING', 0, '', 0, '', $5, $5)
+VALUES ($1, $2, $3, $4, 'RUNNING', 0, '', 0, '', $5, $5, $6)
 ON CONFLICT (destination) WHERE status <> 'CANCELLED' DO NOTHING
 `
 
 type InsertExportParams struct {
-	ExportID    string
-	Destination string
-	Kind        string
-	Format      string
-	Now         time.Time
+	ExportID       string
+	Destination    string
+	Kind           string
+	Format         string
+	Now            time.Time
+	ParametersHash string
 }
 
 // The catalog of exports: a handful of rows, read and written one at a time.
@@ -96,13 +102,14 @@ func (q *Queries) InsertExport(ctx context.Context, arg InsertExportParams) erro
 		arg.Kind,
 		arg.Format,
 		arg.Now,
+		arg.ParametersHash,
 	)
 	return err
 }
 
 const listExports = `-- name: ListExports :many
 SELECT export_id, destination, kind, format, status, part, manifest_hash, rows, resolved_at,
-       position, job_id, error, created_at, updated_at
+       position, job_id, error, created_at, updated_at, error_code, parameters_hash
 FROM exports
 WHERE export_id > $1
 ORDER BY export_id
@@ -139,6 +146,8 @@ func (q *Queries) ListExports(ctx context.Context, arg ListExportsParams) ([]Exp
 			&i.Error,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ErrorCode,
+			&i.ParametersHash,
 		); err != nil {
 			return nil, err
 		}
@@ -152,7 +161,7 @@ func (q *Queries) ListExports(ctx context.Context, arg ListExportsParams) ([]Exp
 
 const lockExport = `-- name: LockExport :one
 SELECT export_id, destination, kind, format, status, part, manifest_hash, rows, resolved_at,
-       position, job_id, error, created_at, updated_at
+       position, job_id, error, created_at, updated_at, error_code, parameters_hash
 FROM exports
 WHERE export_id = $1
 FOR UPDATE
@@ -177,6 +186,8 @@ func (q *Queries) LockExport(ctx context.Context, exportID string) (Export, erro
 		&i.Error,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ErrorCode,
+		&i.ParametersHash,
 	)
 	return i, err
 }
@@ -190,7 +201,7 @@ SET part          = $1,
     position      = $5,
     updated_at    = $6
 WHERE export_id = $7
-  AND part <= $1
+  AND (part < $1 OR part = $1 AND manifest_hash IN ('', $2))
   AND (resolved_at IS NULL OR resolved_at <= $4)
 `
 
@@ -204,7 +215,8 @@ type SaveExportProgressParams struct {
 	ExportID     string
 }
 
-// Progress never goes back: of two writers the one that is behind changes nothing.
+// Progress never goes back: of two writers the one that is behind changes nothing,
+// nor does one that has another part of the same number.
 func (q *Queries) SaveExportProgress(ctx context.Context, arg SaveExportProgressParams) (int64, error) {
 	result, err := q.db.Exec(ctx, saveExportProgress,
 		arg.Part,
@@ -241,21 +253,23 @@ func (q *Queries) SetExportJob(ctx context.Context, arg SetExportJobParams) erro
 
 const setExportStatus = `-- name: SetExportStatus :exec
 UPDATE exports
-SET status = $1, error = $2, updated_at = $3
-WHERE export_id = $4
+SET status = $1, error = $2, error_code = $3, updated_at = $4
+WHERE export_id = $5
 `
 
 type SetExportStatusParams struct {
-	Status   string
-	Error    *string
-	Now      time.Time
-	ExportID string
+	Status    string
+	Error     *string
+	ErrorCode *string
+	Now       time.Time
+	ExportID  string
 }
 
 func (q *Queries) SetExportStatus(ctx context.Context, arg SetExportStatusParams) error {
 	_, err := q.db.Exec(ctx, setExportStatus,
 		arg.Status,
 		arg.Error,
+		arg.ErrorCode,
 		arg.Now,
 		arg.ExportID,
 	)

@@ -9,18 +9,20 @@ import (
 )
 
 type Export struct {
-	ExportID     string
-	Destination  string
-	Kind         string
-	Format       string
-	Status       string
-	Part         int64
-	ManifestHash string
-	Rows         int64
-	ResolvedAt   *time.Time
-	Position     string
-	JobID        *int64
-	Error        *string
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
+	ExportID       string
+	Destination    string
+	Kind           string
+	Format         string
+	Status         string
+	Part           int64
+	ManifestHash   string
+	Rows           int64
+	ResolvedAt     *time.Time
+	Position       string
+	JobID          *int64
+	Error          *string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	ErrorCode      *string
+	ParametersHash string
 }

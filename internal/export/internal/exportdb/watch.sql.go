@@ -12,7 +12,7 @@ import (
 
 const listWatchedExports = `-- name: ListWatchedExports :many
 SELECT export_id, destination, kind, format, status, part, manifest_hash, rows, resolved_at,
-       position, job_id, error, created_at, updated_at
+       position, job_id, error, created_at, updated_at, error_code, parameters_hash
 FROM exports
 WHERE status <> 'CANCELLED' OR kind = 'CHANGEFEED' AND updated_at > $1
 ORDER BY export_id
@@ -43,6 +43,8 @@ func (q *Queries) ListWatchedExports(ctx context.Context, cancelledSince time.Ti
 			&i.Error,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ErrorCode,
+			&i.ParametersHash,
 		); err != nil {
 			return nil, err
 		}

@@ -157,13 +157,19 @@ func (s jobs) command(ctx context.Context, exportID string, id int64, do verb) e
 	case !isThere:
 		return JobEnded.Failure("the database ended job %d (%s): cancel the export and create it again", id, j.status)
 	}
+	if do == resumeJob && j.status == pauseRequested {
+		return JobRefused.Failure("job %d is still about to pause: resume it again in a while", id)
+	}
 	_, err = s.db.Exec(ctx, fmt.Sprintf("%s JOB %d", do, id))
 	return refusal(err, nil)
 }
 
+// pauseRequested is the status of a job that was told to pause and has not yet.
+const pauseRequested = "pause-requested"
+
 // settledMax bounds the wait for a job that is about to pause: the database sees
-// to that each 10 s, and a busy one later.
-const settledMax = 30 * time.Second
+// to that each 10 s, and each 30 s to a job that no node has taken yet.
+const settledMax = 35 * time.Second
 
 // settled waits until a job has done what it was told last. Its id is 0 when
 // there is no such job.
@@ -180,7 +186,7 @@ func (s jobs) settled(ctx context.Context, exportID string, id int64) (job, erro
 		if err != nil {
 			return job{}, fmt.Errorf("read the export's job: %w", err)
 		}
-		if j.status != "pause-requested" {
+		if j.status != pauseRequested {
 			return j, nil
 		}
 		select {

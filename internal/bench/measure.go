@@ -17,7 +17,7 @@ type tally struct {
 	done, refused int64 // all of the run
 	timed         int64 // done while the time was taken
 	timedRefused  int64
-	latencies     []uint32 // of the submissions of that time, in microseconds
+	latencies     []uint32 // of the submissions that ended in that time, in microseconds
 	_             [64]byte // callers' tallies on cache lines of their own
 }
 
@@ -74,7 +74,6 @@ func (b *bench) drive(ctx context.Context, p plan, l load, warmUp time.Duration)
 			c := newCaller()
 			defer c.close()
 			for phase.Load() != ended && callersCtx.Err() == nil {
-				begun := phase.Load()
 				elapsed := clock.Stopwatch()
 				// Seen through: what is acknowledged must be known.
 				done, refused, err := l.submit(context.WithoutCancel(callersCtx), c)
@@ -90,9 +89,7 @@ func (b *bench) drive(ctx context.Context, p plan, l load, warmUp time.Duration)
 				}
 				t.timed += int64(done)
 				t.timedRefused += int64(refused)
-				if begun == timing {
-					t.latencies = append(t.latencies, uint32(min(took.Microseconds(), 1<<32-1)))
-				}
+				t.latencies = append(t.latencies, uint32(min(took.Microseconds(), 1<<32-1)))
 			}
 			return callersCtx.Err()
 		})

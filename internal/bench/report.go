@@ -22,7 +22,8 @@ type Result struct {
 	Engine             string  `json:"engine"` // empty when only the server knows
 	EngineVersion      string  `json:"engineVersion"`
 	TransfersPerSecond float64 `json:"transfersPerSecond"`
-	// Of a submission: a transfer, or a batch where batch is above 1.
+	// Of a submission: a transfer, or a batch where batch is above 1. Those that
+	// ended while the time was taken; 0 when none did.
 	P50Ms float64 `json:"p50Ms"`
 	P95Ms float64 `json:"p95Ms"`
 	P99Ms float64 `json:"p99Ms"`

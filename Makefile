@@ -5,7 +5,7 @@ TOOLS := $(GO) tool -modfile=tools/go.mod
 DATA  ?= .florin
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate check-generated engine clean
+.PHONY: help run build test lint vulncheck generate check-generated engine clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -21,6 +21,9 @@ test: engine ## Run all tests, with the race detector, on every database engine 
 
 lint: ## Run the linters
 	$(TOOLS) golangci-lint run ./...
+
+vulncheck: ## Look for known vulnerabilities in what the program calls
+	@scripts/vulncheck
 
 generate: ## Generate code from SQL
 	$(TOOLS) sqlc generate

@@ -35,7 +35,7 @@ func readCurrencies(table string) map[Currency]int32 {
 	}
 	decimals := make(map[Currency]int32, len(rows))
 	for _, row := range rows[1:] {
-		n, err := strconv.Atoi(row[2])
+		n, err := strconv.ParseInt(row[2], 10, 32)
 		if err != nil || n > MaxDecimals {
 			panic("money: embedded currency table: decimals of " + row[0])
 		}

@@ -22,7 +22,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"florin/internal/ledger"
@@ -72,7 +74,7 @@ type Options struct {
 	Progress func(Progress)
 }
 
-// Server is where http and http-batch send their requests.
+// Server is where http and http-batch send their requests. It prints without its key.
 type Server struct {
 	// URLs of its replicas, such as http://127.0.0.1:8080, which share the
 	// connections among them.
@@ -84,6 +86,15 @@ type Server struct {
 	// what it did is counted there. It is asked over HTTP otherwise.
 	SharesDatabase bool
 }
+
+// String hides the key.
+func (s Server) String() string { return "server at " + strings.Join(s.URLs, ", ") }
+
+// GoString is String.
+func (s Server) GoString() string { return s.String() }
+
+// LogValue is String.
+func (s Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // Progress is how far a measurement is.
 type Progress struct {

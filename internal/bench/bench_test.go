@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"florin/internal/api"
 	"florin/internal/bench"
+	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/platform/database"
 	"florin/internal/platform/dbtest"
@@ -49,6 +51,7 @@ func wantRightBooks(t *testing.T, db *database.DB) ledger.Proof {
 }
 
 func TestEveryModeMovesWhatItAcknowledges(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, serverURL string) {
 		url, db := fresh(t, serverURL)
 		report, err := bench.Run(t.Context(), bench.Options{
@@ -96,6 +99,7 @@ func TestEveryModeMovesWhatItAcknowledges(t *testing.T) {
 }
 
 func TestLedgerTakesSingleTransfers(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, serverURL string) {
 		url, db := fresh(t, serverURL)
 		report, err := bench.Run(t.Context(), bench.Options{
@@ -123,11 +127,11 @@ func serve(t *testing.T, url string) *bench.Server {
 		Registry: prometheus.NewRegistry(),
 		Log:      slog.New(slog.DiscardHandler),
 		Ready:    func(context.Context) error { return nil },
-		Authenticate: func(_ context.Context, token string) (api.Actor, error) {
+		Authenticate: func(_ context.Context, token string, _ netip.Addr) (identity.Principal, error) {
 			if token != "secret" {
-				return api.Actor{}, api.ErrUnauthenticated
+				return identity.Principal{}, api.ErrUnauthenticated
 			}
-			return api.Actor{ID: "bench", Name: "bench"}, nil
+			return identity.Principal{Kind: identity.KeyPrincipal, ID: "bench", Name: "bench", Role: identity.Operator}, nil
 		},
 	}))
 	t.Cleanup(func() {
@@ -139,6 +143,7 @@ func serve(t *testing.T, url string) *bench.Server {
 }
 
 func TestHTTPModesMoveWhatTheyAcknowledge(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, serverURL string) {
 		url, db := fresh(t, serverURL)
 		server := serve(t, url)
@@ -167,24 +172,28 @@ func TestHTTPModesMoveWhatTheyAcknowledge(t *testing.T) {
 }
 
 func TestInterruptedRunLeavesNoScratchSchema(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, serverURL string) {
-		url, db := fresh(t, serverURL)
 		for _, mode := range []bench.Mode{bench.ModeRaw, bench.ModeNaive} {
-			ctx, interrupt := context.WithCancel(t.Context())
-			_, err := bench.Run(ctx, bench.Options{
-				Mode: mode, Accounts: 20, Duration: time.Hour, DatabaseURL: url,
-				Progress: func(p bench.Progress) {
-					if p.Transfers > 0 {
-						interrupt()
-					}
-				},
+			t.Run(string(mode), func(t *testing.T) {
+				t.Parallel()
+				url, db := fresh(t, serverURL)
+				ctx, interrupt := context.WithCancel(t.Context())
+				_, err := bench.Run(ctx, bench.Options{
+					Mode: mode, Accounts: 20, Duration: time.Hour, DatabaseURL: url,
+					Progress: func(p bench.Progress) {
+						if p.Transfers > 0 {
+							interrupt()
+						}
+					},
+				})
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v; want it canceled", err)
+				}
+				if n := scratchSchemas(t, db); n != 0 {
+					t.Errorf("%d scratch schemas are left", n)
+				}
 			})
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("%s: got %v; want it canceled", mode, err)
-			}
-			if n := scratchSchemas(t, db); n != 0 {
-				t.Errorf("%s: %d scratch schemas are left", mode, n)
-			}
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 // What the database no longer keeps of either table is lost to the export, and to
 // the exact check.
 func TestPastThatIsCollected(t *testing.T) {
+	t.Parallel()
 	onCockroach(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
 		w.acts(5)
@@ -41,6 +42,7 @@ func TestPastThatIsCollected(t *testing.T) {
 // An export that has postings from after its position is wrong, though the
 // database has them too by now.
 func TestCheckFindsPostingsFromAfterThePosition(t *testing.T) {
+	t.Parallel()
 	onCockroach(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
 		o := w.options(export.NDJSON)

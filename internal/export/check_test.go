@@ -217,6 +217,7 @@ var tamperings = map[string]struct {
 // Every way to tamper with a folder is named by the check. Some leave a folder
 // that is whole in itself: only the database tells.
 func TestCheckFindsTampering(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
 		w.acts(100)

@@ -11,8 +11,9 @@ import (
 // A copy of a database on the same server has the original's exports in its
 // catalog. What is done with them there does nothing to the original's.
 func TestCopyOfADatabaseLeavesTheOriginalsExportsAlone(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
-		w := worldOn(t, url)
+		w := newWorld(t, url)
 		copied := &world{t: t, url: dbtest.Second(t, url)}
 		copied.db = dbtest.Open(t, copied.url, database.Options{MaxConns: 6})
 		test := copyOfAFolder

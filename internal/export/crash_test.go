@@ -23,17 +23,20 @@ import (
 // folder.
 type books struct {
 	t            *testing.T
+	url          string
 	db           *database.DB
 	ledger       *ledger.Ledger
 	payer, payee string
 	dir          string
 }
 
-// newBooks: exports look at all of a database, so these tests take turns.
-func newBooks(t *testing.T, url string) *books {
+// newBooks makes a database of its own: exports look at all of one.
+func newBooks(t *testing.T, serverURL string) *books {
 	t.Helper()
-	b := &books{t: t, db: dbtest.Open(t, url, database.Options{}), payer: id.New("a"), payee: id.New("a")}
-	b.ledger = ledger.New(b.db, dbtest.Open(t, url, database.Options{Plans: database.PlansPinned}), ledger.Options{Log: slog.New(slog.DiscardHandler)})
+	url := dbtest.Fresh(t, serverURL)
+	dbtest.Migrate(t, url)
+	b := &books{t: t, url: url, db: dbtest.Open(t, url, database.Options{MaxConns: 6}), payer: id.New("a"), payee: id.New("a")}
+	b.ledger = ledger.New(b.db, dbtest.Open(t, url, database.Options{Plans: database.PlansPinned, MaxConns: 3}), ledger.Options{Log: slog.New(slog.DiscardHandler)})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -177,6 +180,7 @@ func must(t *testing.T, errs ...error) {
 // A part is data, manifest, catalog, engine; a crash after any of them loses and
 // doubles nothing.
 func TestCrashWhileAPartIsWritten(t *testing.T) {
+	t.Parallel()
 	eachCase(t, map[string]func(t *testing.T, x *exporter, m Manifest){
 		"before the data has its name": func(*testing.T, *exporter, Manifest) {},
 		"between data and manifest": func(t *testing.T, x *exporter, m Manifest) {
@@ -202,6 +206,7 @@ func TestCrashWhileAPartIsWritten(t *testing.T) {
 }
 
 func TestCrashInHistory(t *testing.T) {
+	t.Parallel()
 	eachCase(t, map[string]func(t *testing.T, b *books, x *exporter){
 		"before it is complete": func(t *testing.T, b *books, x *exporter) {
 			h := b.stage(x)
@@ -266,6 +271,7 @@ func (b *books) stageAll(x *exporter) error {
 
 // A folder that lost what the catalog knows is refused, and so is another's.
 func TestFolderThatIsNotTheCatalogs(t *testing.T) {
+	t.Parallel()
 	eachCase(t, map[string]func(t *testing.T, b *books){
 		"newest part removed": func(t *testing.T, b *books) {
 			newest, err := newestPart(b.dir)

@@ -32,6 +32,7 @@ func ghost(t *testing.T, tx pgx.Tx) {
 
 // What is open while a batch is read and committed later is in a later part.
 func TestTransactionThatIsOpenWhileABatchIsRead(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		b.finish()
@@ -52,6 +53,7 @@ func TestTransactionThatIsOpenWhileABatchIsRead(t *testing.T) {
 
 // What was exported and is touched again, as by a migration, does not come twice.
 func TestTouchedRowsDoNotComeAgain(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		b.pay(3)
@@ -69,6 +71,7 @@ func TestTouchedRowsDoNotComeAgain(t *testing.T) {
 
 // A position that the engine no longer has is said before anything is written.
 func TestLostHistoryIsSaid(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		b.finish()
@@ -94,6 +97,7 @@ func TestLostHistoryIsSaid(t *testing.T) {
 
 // A running exporter obeys the catalog, and cancelling leaves nothing on the server.
 func TestExporterObeysTheCatalog(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		o := b.options()
@@ -140,6 +144,7 @@ func TestExporterObeysTheCatalog(t *testing.T) {
 
 // Who still reads a slot is told of, when the export can't be cancelled for it.
 func TestSlotThatIsReadCannotBeDropped(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		if b.db.Engine == database.Cockroach {

@@ -43,6 +43,7 @@ var anyRow = rapid.Custom(func(t *rapid.T) Row {
 
 // What an encoder writes, the decoder reads, to the last character and digit.
 func TestFormatsReadWhatTheyWrite(t *testing.T) {
+	t.Parallel()
 	for _, format := range []Format{NDJSON, CSV, Parquet} {
 		t.Run(string(format), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "part")

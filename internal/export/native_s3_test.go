@@ -100,6 +100,7 @@ func (b *bucket) postings(folder string) map[string]bool {
 }
 
 func TestBucketGetsEveryPosting(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("AWS_CA_BUNDLE") != "" {
 		t.Skip("CockroachDB reaches no S3 server of one's own while AWS_CA_BUNDLE is set in its environment")
 	}

@@ -179,6 +179,7 @@ func (h *hook) place() string {
 }
 
 func TestWebhookGetsEveryPostingAtLeastOnce(t *testing.T) {
+	t.Parallel()
 	onCockroach(t, func(t *testing.T, url string) {
 		w, h := newWorld(t, url), newHook(t)
 		c := w.control(h.place())

@@ -36,11 +36,12 @@ func (b *books) follow(db *database.DB, log *slog.Logger, written func(Manifest)
 // Between a part and the catalog the database goes away: the exporter waits, and
 // goes on after the part.
 func TestOutageBetweenFolderAndCatalog(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		b.finish()
 		b.pay(3)
-		proxy := dbtest.NewProxy(t, url)
+		proxy := dbtest.NewProxy(t, b.url)
 		db := dbtest.Open(t, proxy.URL, database.Options{MaxConns: 2})
 		var told bytes.Buffer
 		parts, isCut := make(chan Manifest, 100), false
@@ -77,6 +78,7 @@ func TestOutageBetweenFolderAndCatalog(t *testing.T) {
 // the disk is well again the next one goes on. Directories stand where the next
 // part's files should.
 func TestDiskThatFailsEndsTheExporter(t *testing.T) {
+	t.Parallel()
 	eachCase(t, map[string]func(part int64) string{
 		"at the data":     func(part int64) string { return dataName(part, NDJSON) },
 		"at the manifest": manifestName,
@@ -114,6 +116,7 @@ func TestDiskThatFailsEndsTheExporter(t *testing.T) {
 // An export whose books did not add up goes on when a person says so, not when a
 // supervisor starts its exporter again.
 func TestInconsistentExportIsNotResumedByItself(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		id := b.finish().ExportID
@@ -138,6 +141,7 @@ func TestInconsistentExportIsNotResumedByItself(t *testing.T) {
 // An export that is cancelled while its history is read ends then, and leaves
 // nothing on the server.
 func TestCancelInHistory(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		x, kill := b.exporter()
@@ -192,6 +196,7 @@ func (w while) Err() error {
 // A check beside an exporter finds nothing wrong with the parts that come
 // meanwhile.
 func TestCheckBesideAnExporter(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		b.finish()
@@ -221,6 +226,7 @@ func TestCheckBesideAnExporter(t *testing.T) {
 
 // Only what is collected as garbage is lost; any other error is itself.
 func TestKeptIsNotLost(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b := newBooks(t, url)
 		if b.db.Engine == database.Postgres {

@@ -21,8 +21,9 @@ func wantCode(t *testing.T, err error, want export.Code) {
 
 // History, what comes after it, and what comes after a pause, in every format.
 func TestExportHasEveryPostingOnce(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
-		w := worldOn(t, url)
+		w := newWorld(t, url)
 		w.acts(100)
 		w.settle()
 		exports := map[export.Format]export.Options{}
@@ -47,8 +48,9 @@ func TestExportHasEveryPostingOnce(t *testing.T) {
 // A running exporter, its interruption and its successors lose and double nothing
 // while money moves.
 func TestExportUnderLoad(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
-		w := worldOn(t, url)
+		w := newWorld(t, url)
 		stop := w.load()
 		o := w.options(export.NDJSON)
 		for range 3 {
@@ -71,8 +73,9 @@ func TestExportUnderLoad(t *testing.T) {
 
 // At rest each run adds an empty part: the proof that there was nothing up to then.
 func TestExportAtRestProvesItsTime(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
-		w := worldOn(t, url)
+		w := newWorld(t, url)
 		o := w.options(export.CSV)
 		first := w.once(o)
 		second := w.once(o)
@@ -84,8 +87,9 @@ func TestExportAtRestProvesItsTime(t *testing.T) {
 }
 
 func TestTwoExportersOfOneFolder(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
-		w := worldOn(t, url)
+		w := newWorld(t, url)
 		o := w.options(export.NDJSON)
 		second := o
 		second.Once = true
@@ -104,8 +108,9 @@ func TestTwoExportersOfOneFolder(t *testing.T) {
 }
 
 func TestFolderThatCannotBeIsSaid(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
-		w := worldOn(t, url)
+		w := newWorld(t, url)
 		o := w.options(export.NDJSON)
 		o.Once = true
 		if err := os.WriteFile(dirOf(o), nil, 0o600); err != nil {

@@ -38,16 +38,8 @@ type world struct {
 // newWorld is a database of its own: exports look at all of one.
 func newWorld(t *testing.T, url string) *world {
 	t.Helper()
-	fresh := dbtest.Fresh(t, url)
-	dbtest.Migrate(t, fresh)
-	return worldOn(t, fresh)
-}
-
-// worldOn adds accounts and a ledger to a database, for tests that take turns
-// and don't mind what others left there.
-func worldOn(t *testing.T, url string) *world {
-	t.Helper()
-	w := &world{t: t, url: url}
+	w := &world{t: t, url: dbtest.Fresh(t, url)}
+	dbtest.Migrate(t, w.url)
 	w.db = dbtest.Open(t, w.url, database.Options{MaxConns: 6})
 	t.Cleanup(w.cancelAll)
 	w.ledger = ledger.New(w.db, dbtest.Open(t, w.url, database.Options{Plans: database.PlansPinned, MaxConns: 3}),

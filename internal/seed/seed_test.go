@@ -46,6 +46,7 @@ func prove(t *testing.T, db *database.DB) ledger.Proof {
 }
 
 func TestDemoMakesASmallWorldOnce(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		l, db := start(t, url)
 		elapsed := clock.Stopwatch()
@@ -84,9 +85,10 @@ func TestDemoMakesASmallWorldOnce(t *testing.T) {
 }
 
 func TestRunMakesTheSameDataOnce(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		l, db := start(t, url)
-		o := seed.Options{Seed: 7, Accounts: 60, Transfers: 15_000, Months: 6, Failures: 0.05, Batch: 300}
+		o := seed.Options{Seed: 7, Accounts: 60, Transfers: 6000, Months: 6, Failures: 0.05, Batch: 300}
 		first, err := seed.Run(t.Context(), l, o)
 		if err != nil {
 			t.Fatal(err)
@@ -119,6 +121,7 @@ func TestRunMakesTheSameDataOnce(t *testing.T) {
 // What the data is depends on the options alone, not on the database or on how
 // the batches came along.
 func TestRunIsTheSameOnEveryDatabase(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		turnover := map[int]ledger.Proof{}
 		for i := range 2 {

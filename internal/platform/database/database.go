@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -68,14 +69,34 @@ type DB struct {
 	regions        regions
 }
 
+// reasonOf is what pgx says of a URL that it can't read, without the URL: it takes
+// the password out only of one whose parts it can tell. Of syntax it tells details
+// that may be a piece of the password.
+func reasonOf(err error) string {
+	var broken *pgconn.ParseConfigError
+	if !errors.As(err, &broken) {
+		return "it can't be read"
+	}
+	const afterURL = "`: "
+	text := err.Error()
+	end := strings.LastIndex(text, afterURL)
+	if end < 0 {
+		return "it can't be read"
+	}
+	reason := text[end+len(afterURL):]
+	if what, _, isSyntax := strings.Cut(reason, " ("); isSyntax && strings.HasPrefix(what, "failed to parse") {
+		reason = what
+	}
+	return reason + "; write one like postgres://USER:PASSWORD@HOST:PORT/NAME"
+}
+
 // Open connects to the database at url and finds out which engine it is. It
 // returns an error when the server does not answer before ctx ends or is
 // PostgreSQL older than 15. Close the DB after use.
 func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// pgx's error repeats the URL with its password taken out.
-		return nil, fmt.Errorf("database URL: %w", err)
+		return nil, fmt.Errorf("database URL: %s", reasonOf(err))
 	}
 	if o.MaxConns > 0 {
 		config.MaxConns = o.MaxConns

@@ -11,10 +11,13 @@ package dbtest
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +27,8 @@ import (
 
 	"florin/internal/platform/database"
 	"florin/internal/platform/database/embedded"
+	"florin/internal/platform/dbtest/secrets"
+	"florin/internal/platform/dbtest/throwaway"
 	"florin/internal/platform/id"
 )
 
@@ -41,6 +46,10 @@ type engine struct {
 	url    string // of this package's database; "" when the engine is not there
 	err    error
 
+	// passingHost is the server's address when it ends with the tests, and its
+	// databases with it.
+	passingHost string
+
 	onceSecond sync.Once
 	secondURL  string
 	secondErr  error
@@ -54,11 +63,24 @@ var engines = []*engine{
 // Main runs a package's tests and then takes away what they started. A package
 // that uses this one calls it from TestMain.
 func Main(m *testing.M) {
+	keepProcessLog()
 	code := m.Run()
 	for _, e := range engines {
 		e.close()
 	}
 	os.Exit(code)
+}
+
+// keepProcessLog keeps what libraries write by the standard loggers with the tests'
+// other logs, which are searched for secrets.
+func keepProcessLog() {
+	file, err := secrets.ProcessLog()
+	if err != nil {
+		panic(err)
+	}
+	if file != nil {
+		log.SetOutput(io.MultiWriter(os.Stderr, file)) // slog.Default writes there too
+	}
 }
 
 // Each runs a test on every engine found, as subtests that run in parallel with
@@ -81,8 +103,14 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 	}
 }
 
-// Fresh is the URL of one more empty database on the server of url, dropped when
-// the test ends: for tests that look at all of a database.
+// passingServers names the engines, with a comma between them, whose servers end
+// with the tests: nobody drops databases there, which takes CockroachDB seconds for
+// each.
+const passingServers = "FLORIN_TEST_PASSING_SERVERS"
+
+// Fresh is the URL of one more empty database on the server of url, for tests that
+// look at all of a database. It is dropped when the test ends, unless its server
+// goes with the tests.
 func Fresh(t *testing.T, serverURL string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
@@ -91,8 +119,23 @@ func Fresh(t *testing.T, serverURL string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(drop)
+	if !isOnPassingServer(serverURL) {
+		t.Cleanup(drop)
+	}
 	return fresh
+}
+
+func isOnPassingServer(serverURL string) bool {
+	host := hostOf(serverURL)
+	return host != "" && slices.ContainsFunc(engines, func(e *engine) bool { return e.passingHost == host })
+}
+
+func hostOf(serverURL string) string {
+	u, err := url.Parse(serverURL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // Second is the URL of one more migrated database on the server of url, shared by
@@ -113,13 +156,14 @@ func Second(t *testing.T, serverURL string) string {
 	return ""
 }
 
-// Migrate brings a fresh database's schema up to date.
+// Migrate brings a fresh database's schema up to date. On CockroachDB it is copied
+// from a database of the same server that the migrations made.
 func Migrate(t *testing.T, url string) {
 	t.Helper()
 	db := Open(t, url, database.Options{})
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
-	if _, err := database.Migrate(ctx, db, slog.New(slog.DiscardHandler)); err != nil {
+	if err := migrate(ctx, db, url); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,6 +207,7 @@ func (e *engine) start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
 	server := os.Getenv(e.variable)
+	isPassing := server == "" || slices.Contains(strings.Split(os.Getenv(passingServers), ","), string(e.name))
 	if server == "" {
 		if os.Getenv("FLORIN_TEST_POSTGRES_URL")+os.Getenv("FLORIN_TEST_COCKROACH_URL") != "" {
 			return nil // the environment says which engines to use, and this is none
@@ -175,14 +220,15 @@ func (e *engine) start() error {
 		if e.folder, err = os.MkdirTemp("", "florin-test-"); err != nil {
 			return err
 		}
-		e.server, err = embedded.Start(ctx, embedded.Options{
-			DataDir: e.folder, Engine: string(e.name), Unsafe: true, Log: slog.New(slog.DiscardHandler),
-			ClusterSettings: strings.FieldsFunc(os.Getenv("FLORIN_DEV_CLUSTER_SETTINGS"), func(r rune) bool { return r == ',' || r == ' ' }),
-		})
+		settings := strings.FieldsFunc(os.Getenv("FLORIN_DEV_CLUSTER_SETTINGS"), func(r rune) bool { return r == ',' || r == ' ' })
+		e.server, err = throwaway.Start(ctx, string(e.name), e.folder, settings, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return err
 		}
 		server = e.server.URL()
+	}
+	if isPassing {
+		e.passingHost = hostOf(server)
 	}
 	var err error
 	e.url, err = migrated(server)
@@ -202,12 +248,13 @@ func migrated(serverURL string) (string, error) {
 		return "", err
 	}
 	defer db.Close()
-	log := slog.New(slog.DiscardHandler)
-	if _, err := database.Migrate(ctx, db, log); err != nil {
+	if err := migrate(ctx, db, fresh); err != nil {
 		return "", err
 	}
+	ctx, cancel = context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
 	regions := strings.FieldsFunc(os.Getenv("FLORIN_TEST_REGIONS"), func(r rune) bool { return r == ',' })
-	if err := database.Localize(ctx, db, database.Regions{Names: regions}, log); err != nil {
+	if err := database.Localize(ctx, db, database.Regions{Names: regions}, slog.New(slog.DiscardHandler)); err != nil {
 		return "", err
 	}
 	return fresh, nil

@@ -10,6 +10,13 @@
 // run turns every failure into 1). The last line on stderr says which engines
 // the command ran on.
 //
+// FLORIN_TEST_PASSING_SERVERS tells the command which of them end with it.
+//
+// FLORIN_TEST_LOGS names a folder where tests keep the logs of what they start, and
+// the secrets that they use. In the end these logs and the engines' are searched for
+// all those secrets: each one shown is named, and makes the exit code at least 1.
+// The folder is a temporary one, unless the caller names an empty one of his own.
+//
 // FLORIN_TEST_ENGINES (postgres, cockroach, or both with a comma) narrows the
 // engines; those it names must be there. FLORIN_DEV_CLUSTER_SETTINGS holds
 // cluster settings for CockroachDB, NAME=VALUE, separated by commas or spaces.
@@ -33,11 +40,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"florin/internal/platform/database/embedded"
+	"florin/internal/platform/dbtest/secrets"
+	"florin/internal/platform/dbtest/throwaway"
 )
 
 const (
 	enginesEnv  = "FLORIN_TEST_ENGINES"
 	settingsEnv = "FLORIN_DEV_CLUSTER_SETTINGS"
+	passingEnv  = "FLORIN_TEST_PASSING_SERVERS" // read by dbtest
 	stopLimit   = time.Minute
 	askLimit    = 15 * time.Second
 )
@@ -95,6 +105,11 @@ func run(args []string) (code int, err error) {
 		return 1, err
 	}
 
+	logs, err := logFolder(dir)
+	if err != nil {
+		return 2, err
+	}
+
 	databases, missing, err := startAll(signals, dir, wanted, settings)
 	defer func() { err = errors.Join(err, stopAll(databases)) }()
 	if err != nil {
@@ -105,9 +120,16 @@ func run(args []string) (code int, err error) {
 		return 1, err
 	}
 	fmt.Fprintln(os.Stderr, "withengines: running on", strings.Join(titles, " and "))
-	code, err = runCommand(signals, args, environment(databases))
+	code, err = runCommand(signals, args, append(environment(databases), secrets.FolderEnv+"="+logs))
 	if err != nil {
 		return code, err
+	}
+	leaks, err := searchLogs(logs, dir, databases)
+	if err != nil {
+		return max(code, 1), err
+	}
+	if leaks > 0 {
+		code = max(code, 1)
 	}
 	report(titles, missing, wanted)
 	return code, nil
@@ -169,11 +191,7 @@ func startAll(signals <-chan os.Signal, dir string, wanted, settings []string) (
 			continue
 		}
 		starting.Go(func() error {
-			o := embedded.Options{DataDir: filepath.Join(dir, d.kind), Engine: d.kind, Unsafe: true, Log: log}
-			if d.kind == embedded.Cockroach {
-				o.ClusterSettings = settings
-			}
-			server, err := embedded.Start(ctx, o)
+			server, err := throwaway.Start(ctx, d.kind, filepath.Join(dir, d.kind), settings, log)
 			if err != nil {
 				return err
 			}
@@ -228,16 +246,21 @@ func introduce(databases []database) (titles []string, err error) {
 	return titles, nil
 }
 
-// environment is ours with the addresses of exactly these databases.
+// environment is ours with the addresses of exactly these databases, and with those
+// that end when the command does.
 func environment(databases []database) []string {
 	env := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		return name == urlEnv[embedded.Postgres] || name == urlEnv[embedded.Cockroach]
+		return name == urlEnv[embedded.Postgres] || name == urlEnv[embedded.Cockroach] || name == passingEnv || name == secrets.FolderEnv
 	})
+	var passing []string
 	for _, d := range databases {
 		env = append(env, urlEnv[d.kind]+"="+d.url)
+		if d.server != nil {
+			passing = append(passing, d.kind)
+		}
 	}
-	return env
+	return append(env, passingEnv+"="+strings.Join(passing, ","))
 }
 
 // runCommand runs the command and passes signals on to it. Those that a

@@ -41,13 +41,16 @@ func TestCommandRunsOnEveryEngine(t *testing.T) {
 	}
 	dir := t.TempDir()
 	cmd, out, errs := withengines(t, dir, []string{"FLORIN_DEV_CLUSTER_SETTINGS=kv.rangefeed.enabled=true, cluster.organization=us"},
-		"sh", "-c", `echo "$FLORIN_TEST_POSTGRES_URL|$FLORIN_TEST_COCKROACH_URL"; cat; exit 7`)
+		"sh", "-c", `echo "$FLORIN_TEST_POSTGRES_URL|$FLORIN_TEST_COCKROACH_URL|$FLORIN_TEST_PASSING_SERVERS"; cat; exit 7`)
 	cmd.Stdin = strings.NewReader("from stdin")
 	_ = cmd.Run()
 	if code := cmd.ProcessState.ExitCode(); code != 7 {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	first, second, _ := strings.Cut(out.String(), "|")
+	if !strings.Contains(second, "|postgres") {
+		t.Errorf("the command is not told that the servers end with it: %q", out)
+	}
 	if !strings.HasPrefix(first, "postgres://") || !strings.Contains(second, "from stdin") {
 		t.Errorf("the command saw %q", out)
 	}
@@ -88,8 +91,8 @@ func TestGivenDatabaseIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Stop(context.Background()) }() // nothing depends on it
-	cmd, out, errs := withengines(t, t.TempDir(), []string{"FLORIN_TEST_ENGINES=postgres", "FLORIN_TEST_POSTGRES_URL=" + s.URL(), "FLORIN_TEST_COCKROACH_URL=postgres://nowhere"},
-		"sh", "-c", `echo "$FLORIN_TEST_POSTGRES_URL|$FLORIN_TEST_COCKROACH_URL"`)
+	cmd, out, errs := withengines(t, t.TempDir(), []string{"FLORIN_TEST_ENGINES=postgres", "FLORIN_TEST_POSTGRES_URL=" + s.URL(), "FLORIN_TEST_COCKROACH_URL=postgres://nowhere", "FLORIN_TEST_PASSING_SERVERS=postgres"},
+		"sh", "-c", `echo "$FLORIN_TEST_POSTGRES_URL|$FLORIN_TEST_COCKROACH_URL$FLORIN_TEST_PASSING_SERVERS"`)
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v: %s", err, errs)
 	}
@@ -125,6 +128,51 @@ func TestWrongCallsSayWhatToDo(t *testing.T) {
 				t.Error("nothing ran")
 			}
 		})
+	}
+}
+
+// A secret that a test registers must not stand in a log, whoever wrote it.
+func TestASecretInALogFailsTheRun(t *testing.T) {
+	if _, err := embedded.Lookup(embedded.Postgres); err != nil {
+		t.Skip(err)
+	}
+	const register = `echo '{"kind":"token","test":"api TestPlanted","text":"florin_session_planted"}' > "$FLORIN_TEST_LOGS/api.1.secrets"; `
+	kept := t.TempDir()
+	for name, c := range map[string]struct {
+		script string
+		env    string
+		want   []string
+		code   int
+	}{
+		"shown":         {script: register + `printf 'fine\nbearer florin_session_planted\n' > "$FLORIN_TEST_LOGS/server.log"`, want: []string{"SECRET IN A LOG: ", "server.log: line 2 (token of api TestPlanted): bearer *****"}, code: 1},
+		"shown, failed": {script: register + `echo florin_session_planted > "$FLORIN_TEST_LOGS/server.log"; exit 7`, want: []string{"SECRET IN A LOG: "}, code: 7},
+		"kept":          {script: register + `echo florin_session_planted > "$FLORIN_TEST_LOGS/server.log"`, env: "FLORIN_TEST_LOGS=" + kept, want: []string{"SECRET IN A LOG: " + kept + "/server.log: line 1"}, code: 1},
+		"not shown":     {script: register + `echo fine > "$FLORIN_TEST_LOGS/server.log"`, want: []string{"looked for 1 secrets of the tests in ", ": 0 lines show one", "TESTS RAN ON"}},
+		"none there":    {script: `test -d "$FLORIN_TEST_LOGS"`, want: []string{"TESTS RAN ON"}},
+		"no folder":     {script: "true", env: "FLORIN_TEST_LOGS=/nowhere/logs", want: []string{"FLORIN_TEST_LOGS: "}, code: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			cmd, _, errs := withengines(t, dir, []string{"FLORIN_TEST_ENGINES=postgres", c.env}, "sh", "-c", c.script)
+			_ = cmd.Run()
+			if code := cmd.ProcessState.ExitCode(); code != c.code {
+				t.Errorf("exit code %d", code)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(errs.String(), want) {
+					t.Errorf("no %q in %s", want, errs)
+				}
+			}
+			if strings.Contains(errs.String(), "florin_session_planted") || c.code == 0 && strings.Contains(errs.String(), "SECRET IN A LOG") {
+				t.Errorf("it says %s", errs)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+	if _, err := os.Stat(filepath.Join(kept, "server.log")); err != nil {
+		t.Error("the caller's folder is not his:", err)
 	}
 }
 

@@ -34,5 +34,10 @@ var Localities = []Locality{
 		{Name: "transfers_reversed_once", Columns: "crdb_region, reverses_id", Where: "reverses_id IS NOT NULL AND status = 'COMPLETED'"},
 	}},
 	{Table: "holds", IsByRow: true},
+	// A journal is written by one process, in its own region.
+	{Table: "audit_events", IsByRow: true, PrimaryKey: "crdb_region, day, journal, seq", OldKey: "audit_events_day_journal_seq_key"},
 	{Table: "api_keys"},
+	{Table: "users"},
+	{Table: "risk_rules"},
+	{Table: "role_limits"},
 }

@@ -118,7 +118,8 @@ func (l *Ledger) finishClaimed(claimed []ledgerdb.ClaimTransfersRow) (left []led
 			ID: row.TransferID, SourceAccountID: row.SourceAccountID, DestinationAccountID: row.DestinationAccountID,
 			Amount: row.Amount, Currency: money.Currency(row.Currency),
 			EffectiveAt: row.EffectiveAt, Description: row.Description, Metadata: row.Metadata,
-			hash: row.RequestHash, isAccepted: true,
+			Limits: &Limits{PerTransfer: row.RoleTransferLimit, Daily: row.RoleDailyLimit},
+			hash:   row.RequestHash, isAccepted: true,
 		})
 	}
 	// Not the caller's context: what is claimed is finished even while shutting down.

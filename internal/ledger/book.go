@@ -6,6 +6,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"florin/internal/audit"
 	"florin/internal/money"
 )
 
@@ -43,10 +44,16 @@ type book struct {
 	// isUnsure says that a decision hangs on an id being new, and is not inserted.
 	isUnsure bool
 
+	// reach is the owner whose accounts alone the unit at hand may move and change;
+	// "" for all. origin is who it is from; nil when nobody has to be noted.
+	reach  string
+	origin *audit.Origin
+
 	changedAccounts  []*accountEntry
 	changedTransfers []*transferEntry
 	changedHolds     []*holdEntry
 	postings         []Posting
+	events           []audit.Event
 
 	// undo takes back the changes of an atomic group, newest last; nil outside one.
 	undo []func()
@@ -72,6 +79,8 @@ type transferEntry struct {
 	// homeRegion is where its row lives, if not where the source account does as
 	// far as the batch knows.
 	homeRegion string
+	// roleLimits are those that an accepted transfer is executed under.
+	roleLimits *Limits
 	isNew      bool
 	isChanged  bool
 }
@@ -107,11 +116,13 @@ func (e *holdEntry) result() Result {
 
 // apply runs one unit of work: a command, or several that stand or fall together.
 func (b *book) apply(u *unit) {
+	b.reach, b.origin = u.reach, u.origin
 	if len(u.commands) == 1 {
 		u.results[0] = u.commands[0].apply(b)
 		return
 	}
 	b.undo = make([]func(), 0, 8*len(u.commands))
+	events := len(b.events)
 	broken := -1
 	for i, c := range u.commands {
 		if u.results[i] = c.apply(b); u.results[i].Err != nil {
@@ -127,6 +138,7 @@ func (b *book) apply(u *unit) {
 	for i := len(undo) - 1; i >= 0; i-- {
 		undo[i]()
 	}
+	b.events = b.events[:events]
 	aborted := BatchAborted.Failure("not executed, because item %d of its atomic batch failed", broken)
 	var why *Failure
 	if !errors.As(u.results[broken].Err, &why) {
@@ -157,16 +169,24 @@ func (b *book) account(id string) (*accountEntry, *Failure) {
 	if entry := b.accounts[id]; entry != nil {
 		return entry, nil
 	}
-	return nil, AccountNotFound.Failure("there is no account %s", id)
+	return nil, accountNotFound(id)
 }
 
 // pair finds two accounts that money may move between. currency may be empty.
+//
+// What is wrong with an account that whoever asks does not reach is not told him: it
+// is not found. The source comes with that failure, for the caller to say first what
+// is wrong on its side: otherwise a payment that can't be made would tell which
+// accounts there are.
 func (b *book) pair(sourceID, destinationID string, currency money.Currency) (source, destination *accountEntry, failure *Failure) {
 	if sourceID == destinationID {
 		return nil, nil, SameAccount.Failure("source and destination are both %s", sourceID)
 	}
 	if source, failure = b.account(sourceID); failure != nil {
 		return nil, nil, failure
+	}
+	if b.reaches(sourceID) && !b.reaches(destinationID) {
+		return b.pairWithStranger(source, destinationID, currency)
 	}
 	if destination, failure = b.account(destinationID); failure != nil {
 		return nil, nil, failure
@@ -187,6 +207,20 @@ func (b *book) pair(sourceID, destinationID string, currency money.Currency) (so
 	return source, destination, nil
 }
 
+func (b *book) pairWithStranger(source *accountEntry, destinationID string, currency money.Currency) (from, to *accountEntry, failure *Failure) {
+	if failure := source.usable(); failure != nil {
+		return nil, nil, failure
+	}
+	if currency != "" && currency != source.Currency {
+		return nil, nil, CurrencyMismatch.Failure("%s is in %s, the request in %s", source.ID, source.Currency, currency)
+	}
+	destination := b.accounts[destinationID]
+	if destination == nil || destination.usable() != nil || destination.Currency != source.Currency {
+		return source, nil, accountNotFound(destinationID)
+	}
+	return source, destination, nil
+}
+
 // guard says what is asked of the source's funds.
 type guard int
 
@@ -196,11 +230,11 @@ const (
 )
 
 // post moves the transfer's amount and completes it, or changes nothing and says
-// why not.
-func (b *book) post(t *Transfer, g guard) *Failure {
-	source, destination, failure := b.pair(t.SourceAccountID, t.DestinationAccountID, t.Currency)
-	if failure != nil {
-		return failure
+// why not. role are the limits of whoever asks; nil for none.
+func (b *book) post(t *Transfer, g guard, role *Limits) *Failure {
+	source, destination, notFound := b.pair(t.SourceAccountID, t.DestinationAccountID, t.Currency)
+	if source == nil {
+		return notFound
 	}
 	t.Currency = source.Currency
 	if err := money.Check(t.Amount, t.Currency); err != nil {
@@ -209,22 +243,43 @@ func (b *book) post(t *Transfer, g guard) *Failure {
 	if g == guardFunds && !source.canPay(t.Amount) {
 		return insufficientFunds(source, t.Amount)
 	}
-	return b.move(t, source, destination, source.Held, g)
+	isSpending := t.Kind == KindTransfer
+	if isSpending {
+		if failure := source.overLimit(t.Amount, role, b.timeFor(source)); failure != nil {
+			return failure
+		}
+	}
+	if notFound != nil {
+		return notFound
+	}
+	at := b.timeFor(source, destination)
+	if failure := b.move(t, source, destination, source.Held, g, at); failure != nil {
+		return failure
+	}
+	if isSpending {
+		source.spend(t.Amount, at)
+	}
+	return nil
 }
 
 // postHeld moves the transfer's amount out of what is held for it, and releases
 // all of the hold.
-func (b *book) postHeld(t *Transfer, held decimal.Decimal) *Failure {
+func (b *book) postHeld(t *Transfer, hold *Hold) *Failure {
 	source, destination, failure := b.pair(t.SourceAccountID, t.DestinationAccountID, t.Currency)
 	if failure != nil {
 		return failure
 	}
-	return b.move(t, source, destination, source.Held.Sub(held), guardFunds)
+	at := b.timeFor(source, destination)
+	if failure := b.move(t, source, destination, source.Held.Sub(hold.Amount), guardFunds, at); failure != nil {
+		return failure
+	}
+	source.giveBack(hold.Amount.Sub(t.Amount), hold.CreatedAt)
+	return nil
 }
 
 // move books both legs. Their time is not before either account's last change,
 // so that in every account the order of time is the order of seq.
-func (b *book) move(t *Transfer, source, destination *accountEntry, sourceHeld decimal.Decimal, g guard) *Failure {
+func (b *book) move(t *Transfer, source, destination *accountEntry, sourceHeld decimal.Decimal, g guard, at time.Time) *Failure {
 	debited, credited := source.Posted.Sub(t.Amount), destination.Posted.Add(t.Amount)
 	var shortfall decimal.Decimal
 	if g == guardNothing && source.OverdraftLimit.Valid {
@@ -236,7 +291,6 @@ func (b *book) move(t *Transfer, source, destination *accountEntry, sourceHeld d
 	if credited.Abs().GreaterThanOrEqual(money.Limit) {
 		return balanceLimitExceeded(destination)
 	}
-	at := b.timeFor(source, destination)
 	if b.undo != nil {
 		n := len(b.postings)
 		b.onUndo(func() { b.postings = b.postings[:n] })
@@ -349,6 +403,7 @@ func (b *book) record(t Transfer, hash []byte) Result {
 	if t.Kind == KindReversal && t.Status == Completed {
 		b.reversals[t.ReversesID] = t.ID
 	}
+	b.noteTransfer(&entry.Transfer)
 	return entry.result()
 }
 
@@ -364,13 +419,15 @@ func (b *book) place(hold Hold, hash []byte) *holdEntry {
 	entry := &holdEntry{Hold: hold, hash: hash, isNew: true}
 	b.holds[hold.ID] = entry
 	b.markHold(entry)
+	b.noteHold(&entry.Hold)
 	return entry
 }
 
-func (b *book) changeHold(entry *holdEntry, to Hold) {
-	to.UpdatedAt = b.now
+func (b *book) changeHold(entry *holdEntry, to Hold, at time.Time) {
+	to.UpdatedAt = at
 	entry.Hold = to
 	b.markHold(entry)
+	b.noteHold(&entry.Hold)
 }
 
 func (b *book) markHold(entry *holdEntry) {

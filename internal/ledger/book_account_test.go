@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -229,5 +230,43 @@ func TestTheLedgersOwnAccountsAreNotChanged(t *testing.T) {
 	), AccountReserved, AccountReserved, AccountReserved)
 	if after := m.state(); after != before {
 		t.Fatalf("%s\nbecame\n%s", before, after)
+	}
+}
+
+func TestALowerLimitIsNoRaise(t *testing.T) {
+	t.Parallel()
+	limit := func(text string) *decimal.NullDecimal {
+		if text == "none" {
+			return &decimal.NullDecimal{}
+		}
+		value := decimal.NewNullDecimal(decimal.RequireFromString(text))
+		return &value
+	}
+	overdraft := func(text string) *decimal.Decimal { return &limit(text).Decimal }
+	own := Account{OverdraftLimit: *limit("5"), DailyLimit: *limit("10")}
+	for name, c := range map[string]struct {
+		update UpdateAccount
+		want   bool
+	}{
+		"nothing":                {UpdateAccount{}, false},
+		"less credit":            {UpdateAccount{OverdraftLimit: overdraft("4.99")}, false},
+		"the same credit":        {UpdateAccount{OverdraftLimit: overdraft("5")}, false},
+		"more credit":            {UpdateAccount{OverdraftLimit: overdraft("5.01")}, true},
+		"less a day":             {UpdateAccount{DailyLimit: limit("9")}, false},
+		"more a day":             {UpdateAccount{DailyLimit: limit("11")}, true},
+		"no limit a day":         {UpdateAccount{DailyLimit: limit("none")}, true},
+		"no limit as before":     {UpdateAccount{TransferLimit: limit("none")}, false},
+		"one in place of payers": {UpdateAccount{TransferLimit: limit("1")}, true},
+		"one less, one more":     {UpdateAccount{OverdraftLimit: overdraft("6"), DailyLimit: limit("9")}, true},
+	} {
+		if got := c.update.raises(&own); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	m := newMemory(t)
+	m.open(map[string]string{"a": "0"})
+	result := m.one(m.update(UpdateAccount{ID: "a", OverdraftLimit: overdraft("1"), LowersOnly: true}))
+	if !errors.Is(result.Err, ErrLimitRaised) || !m.accounts["a"].OverdraftLimit.Decimal.IsZero() {
+		t.Errorf("%v", result.Err)
 	}
 }

@@ -69,6 +69,7 @@ type expectation struct {
 }
 
 func (w *world) begin() {
+	w.model.now = w.now()
 	var all []expectation
 	for _, id := range []string{"a", "b", "c"} {
 		all = append(all, w.open(id, "USD", false, 20_000, "first"))
@@ -83,6 +84,9 @@ func (w *world) batch() {
 	w.memory.now = w.memory.now.Add(time.Duration(rapid.IntRange(-3, 20).Draw(w.t, "clock")) * time.Second)
 	if h, exists := w.model.holds[w.pick("hold", holdIDs)]; exists && !h.expires.IsZero() && rapid.Bool().Draw(w.t, "sharp") {
 		w.memory.now = h.expires.Add(-time.Millisecond) // the batch runs a millisecond later, on the dot
+	}
+	if rapid.IntRange(0, 9).Draw(w.t, "late") == 0 { // another day is soon there
+		w.memory.now = w.memory.now.Add(7 * time.Hour)
 	}
 	// The model decides while the units are drawn: what they see is in order.
 	var all []expectation
@@ -113,6 +117,7 @@ func (w *world) now() time.Time { return w.memory.now.Add(time.Millisecond) }
 func (w *world) draw() expectation {
 	one := func(c command, code string) expectation { return expectation{newUnit(c), []string{code}} }
 	m, now := w.memory, w.now()
+	w.model.now = now
 	switch rapid.IntRange(0, 19).Draw(w.t, "command") {
 	case 0:
 		return w.open(w.pick("account", accountIDs), w.pick("currency", []string{"USD", "USD", "JPY", "BHD"}),
@@ -130,7 +135,13 @@ func (w *world) draw() expectation {
 			l := amountOfThousandths(limit)
 			u.OverdraftLimit = &l
 		}
-		return one(m.update(u), w.model.update(id, status, limit))
+		var own *modelLimits
+		if rapid.Bool().Draw(w.t, "own limits") {
+			limits := w.limits()
+			u.TransferLimit, u.DailyLimit = nullOf(limits.single), nullOf(limits.daily)
+			own = &limits
+		}
+		return one(m.update(u), w.model.update(id, status, limit, own))
 	case 2:
 		id := w.pick("account", accountIDs)
 		return one(&CloseAccount{ID: id}, w.model.close(id))
@@ -153,8 +164,37 @@ func (w *world) draw() expectation {
 		return w.group()
 	default:
 		id, r := w.request()
-		return one(w.transfer(id, r), w.model.transfer(id, r, true))
+		c, role := w.transfer(id, r), w.limits()
+		c.Limits = limitsOf(role)
+		return one(c, w.model.transfer(id, r, true, role))
 	}
+}
+
+// limits draws some; mostly none.
+func (w *world) limits() modelLimits {
+	if rapid.Bool().Draw(w.t, "unlimited") {
+		return noModelLimits
+	}
+	return modelLimits{
+		rapid.SampledFrom([]int64{-1, 10_000, 12_345, 0}).Draw(w.t, "transfer limit"),
+		rapid.SampledFrom([]int64{-1, 10_000, 22_000, 0}).Draw(w.t, "daily limit"),
+	}
+}
+
+// limitsOf is nil for none, or not, which is to be the same.
+func limitsOf(l modelLimits) *Limits {
+	if l == noModelLimits {
+		return nil
+	}
+	return &Limits{PerTransfer: *nullOf(l.single), Daily: *nullOf(l.daily)}
+}
+
+func nullOf(limit int64) *decimal.NullDecimal {
+	if limit < 0 {
+		return &decimal.NullDecimal{}
+	}
+	null := decimal.NewNullDecimal(amountOfThousandths(limit))
+	return &null
 }
 
 func (w *world) open(id, currency string, house bool, balance int64, key string) expectation {
@@ -183,13 +223,15 @@ func (w *world) group() expectation {
 	var ids []string
 	var requests []modelRequest
 	var commands []command
+	role := w.limits()
 	for range rapid.IntRange(1, 5).Draw(w.t, "group") {
 		id, r := w.request()
 		c := w.transfer(id, r)
 		c.isOneOfMany = true
+		c.Limits = limitsOf(role)
 		ids, requests, commands = append(ids, id), append(requests, r), append(commands, c)
 	}
-	return expectation{newUnit(commands...), w.model.atomic(ids, requests)}
+	return expectation{newUnit(commands...), w.model.atomic(ids, requests, role)}
 }
 
 func (w *world) place() expectation {
@@ -205,10 +247,9 @@ func (w *world) place() expectation {
 	if expires.IsZero() {
 		at = nil
 	}
-	return expectation{
-		newUnit(w.memory.hold(id, from, to, amountOfThousandths(amount).String(), at)),
-		[]string{w.model.reserve(id, from, to, amount, expires, w.now())},
-	}
+	c, role := w.memory.hold(id, from, to, amountOfThousandths(amount).String(), at), w.limits()
+	c.Limits = limitsOf(role)
+	return expectation{newUnit(c), []string{w.model.reserve(id, from, to, amount, expires, w.now(), role)}}
 }
 
 // capture and reversal name the accounts that a read before would have found.

@@ -1,14 +1,18 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"florin/internal/audit"
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
 )
@@ -24,6 +28,10 @@ var (
 // commitTries is how often a batch is run again whose commit was left unknown.
 const commitTries = 5
 
+// homeTimeout bounds how long a batch waits to learn where its events are to live;
+// a later one asks again.
+const homeTimeout = time.Second
+
 // executor is the one writer of balances in this process (group commit). Callers
 // hand in units and wait; workers take whatever is waiting, up to a limit and
 // without added delay, and run it as one transaction. An idle system so commits
@@ -35,6 +43,8 @@ type executor struct {
 	batchMax int // commands a transaction; an atomic unit may be larger
 	queueMax int // commands waiting
 	metrics  *metrics
+	// homeRegion is this replica's, as configured.
+	homeRegion string
 
 	crowd crowd // on CockroachDB
 
@@ -48,9 +58,13 @@ type executor struct {
 // unit is what stands or falls together: one command, or an atomic group.
 type unit struct {
 	commands []command
-	results  []Result
-	err      error // infrastructure: nothing of the unit was applied, or ErrCommitUnknown
-	waiter   *waiter
+	// reach is the owner whose accounts alone are moved and changed; "" for all.
+	reach string
+	// origin is who the unit is from, for the audit trail; nil for the program itself.
+	origin  *audit.Origin
+	results []Result
+	err     error // infrastructure: nothing of the unit was applied, or ErrCommitUnknown
+	waiter  *waiter
 }
 
 // waiter wakes a caller when all its units are done.
@@ -69,7 +83,8 @@ func (u *unit) finish(err error) {
 func newExecutor(db *database.DB, now clock.Clock, o Options, m *metrics) *executor {
 	return &executor{
 		db: db, clock: now, workers: o.Workers, batchMax: o.BatchMax, queueMax: o.QueueMax, metrics: m,
-		queue: make(chan *unit, o.QueueMax),
+		homeRegion: o.HomeRegion,
+		queue:      make(chan *unit, o.QueueMax),
 	}
 }
 
@@ -119,7 +134,7 @@ func (e *executor) enqueue(units []*unit, size int64) error {
 func (e *executor) run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for range e.workers {
-		workers.Go(e.work)
+		workers.Go((&worker{executor: e, journal: audit.NewJournal()}).work)
 	}
 	<-ctx.Done()
 	e.closing.Lock()
@@ -129,18 +144,26 @@ func (e *executor) run(ctx context.Context) {
 	workers.Wait()
 }
 
-func (e *executor) work() {
+// worker runs one batch after the other. It has a journal of the audit trail to
+// itself, so that no row of that is wanted by two.
+type worker struct {
+	*executor
+	journal *audit.Journal
+	isHome  bool // the journal's region is known
+}
+
+func (w *worker) work() {
 	var next *unit // taken, but too large for the batch before
 	for {
 		if next == nil {
 			var open bool
-			if next, open = <-e.queue; !open {
+			if next, open = <-w.queue; !open {
 				return
 			}
 		}
 		var batch []*unit
-		batch, next = e.collect(next)
-		e.execute(batch)
+		batch, next = w.collect(next)
+		w.execute(batch)
 	}
 }
 
@@ -176,18 +199,18 @@ func (e *executor) took(size int) {
 // execute runs a batch to its end. One that keeps meeting conflicts, or that
 // holds something the database refuses or a row that can't be read, is halved,
 // so that a unit's trouble stays its own.
-func (e *executor) execute(batch []*unit) {
-	err := e.transact(batch)
+func (w *worker) execute(batch []*unit) {
+	err := w.transact(batch)
 	if len(batch) > 1 && err != nil && !isOutage(err) {
-		e.metrics.halved.Inc()
+		w.metrics.halved.Inc()
 		half := len(batch) / 2
-		e.execute(batch[:half])
-		e.execute(batch[half:])
+		w.execute(batch[:half])
+		w.execute(batch[half:])
 		return
 	}
 	for _, u := range batch {
 		if err == nil {
-			e.metrics.count(u.results)
+			w.metrics.count(u.results)
 		}
 		u.finish(err)
 	}
@@ -204,17 +227,17 @@ func isOutage(err error) bool {
 //
 // A commit whose outcome is unknown is resolved in the same way: what was applied
 // is found and answered, and what was not is applied.
-func (e *executor) transact(batch []*unit) error {
-	err := e.try(batch, false)
+func (w *worker) transact(batch []*unit) error {
+	err := w.try(batch, false)
 	if errors.Is(err, errNotNew) {
-		e.metrics.repeated.Inc()
-		err = e.try(batch, true)
+		w.metrics.repeated.Inc()
+		err = w.try(batch, true)
 	}
 	unknown := err
 	for try := 1; errors.Is(err, database.ErrCommitUnknown) && try < commitTries; try++ {
-		e.metrics.unknown.Inc()
+		w.metrics.unknown.Inc()
 		unknown = err
-		err = e.try(batch, true)
+		err = w.try(batch, true)
 	}
 	if err != nil && errors.Is(unknown, database.ErrCommitUnknown) {
 		// Whatever stopped the second look, "nothing was applied" would be a guess.
@@ -223,31 +246,58 @@ func (e *executor) transact(batch []*unit) error {
 	return err
 }
 
-func (e *executor) try(batch []*unit, lookUpIDs bool) error {
+func (w *worker) try(batch []*unit, lookUpIDs bool) error {
 	// Not the callers' contexts: a batch belongs to many of them.
 	ctx := context.Background()
 	needed := keysOf(batch, lookUpIDs)
-	if e.db.Engine == database.Cockroach {
-		needed.first = e.crowd.first(needed)
+	if w.db.Engine == database.Cockroach {
+		needed.first = w.crowd.first(needed)
 	}
+	w.findHome(ctx, batch)
 	var b *book
-	err := e.db.InTx(ctx, "ledger.execute", func(ctx context.Context, tx pgx.Tx) (err error) {
+	var events audit.Pending
+	err := w.db.InTx(ctx, "ledger.execute", func(ctx context.Context, tx pgx.Tx) (err error) {
 		if b, err = load(ctx, tx, needed); err != nil {
 			return err
 		}
 		// Taken under the locks: a posting's time is not before that of any
 		// posting of its accounts, nor before a reader's who waited for them.
-		b.now = e.clock()
+		b.now = w.clock()
 		for _, u := range batch {
 			b.apply(u)
 		}
 		if b.isUnsure {
 			return errNotNew
 		}
-		return b.save(ctx, tx)
+		events, err = b.save(ctx, tx, w.journal)
+		return err
 	})
-	if err == nil && e.db.Engine == database.Cockroach {
-		e.crowd.learn(needed, b)
+	switch {
+	case err == nil:
+		events.Committed()
+	case errors.Is(err, database.ErrCommitUnknown):
+		events.Unknown()
+	}
+	if err == nil && w.db.Engine == database.Cockroach {
+		w.crowd.learn(needed, b)
 	}
 	return err
+}
+
+// findHome has the events of the batch, if there are any, stored in this replica's
+// region, which may be far from the primary one.
+func (w *worker) findHome(ctx context.Context, batch []*unit) {
+	if w.isHome || !slices.ContainsFunc(batch, func(u *unit) bool { return u.origin != nil }) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, homeTimeout)
+	defer cancel()
+	regions, here, err := w.db.Regions(ctx)
+	if err != nil {
+		return // the batch will meet the database's trouble itself
+	}
+	w.isHome = true
+	if home := cmp.Or(w.homeRegion, here); slices.Contains(regions, home) {
+		w.journal.SetHomeRegion(home)
+	}
 }

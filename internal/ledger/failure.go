@@ -16,6 +16,8 @@ const (
 	AccountNotEmpty         Code = "account_not_empty"         // can't be closed: money is posted or held
 	OverdraftInUse          Code = "overdraft_in_use"          // the limit can't go below what is used of it
 	InsufficientFunds       Code = "insufficient_funds"        // available is less than the amount
+	TransferLimitExceeded   Code = "transfer_limit_exceeded"   // the amount is more than may be paid at a time
+	DailyLimitExceeded      Code = "daily_limit_exceeded"      // more than is left of what may be paid a day (UTC)
 	BalanceLimitExceeded    Code = "balance_limit_exceeded"    // the balance would reach 10^15
 	CurrencyMismatch        Code = "currency_mismatch"         // the accounts and the request don't agree
 	SameAccount             Code = "same_account"              // source and destination are one account

@@ -52,6 +52,9 @@ type HoldRequest struct {
 	ExpiresAt            *time.Time     // in the future; never when nil
 	Description          string
 	Metadata             json.RawMessage
+	// Limits are those of whoever asks; nil for none. They are no part of what makes
+	// two requests the same.
+	Limits *Limits
 
 	hash []byte
 }
@@ -63,6 +66,15 @@ func (r *HoldRequest) keys(k *keys) {
 }
 
 func (r *HoldRequest) apply(b *book) Result {
+	if !b.reaches(r.SourceAccountID) {
+		return failed(accountNotFound(r.SourceAccountID))
+	}
+	if !b.mayPayInto(r.DestinationAccountID) {
+		return failed(accountNotFound(r.DestinationAccountID))
+	}
+	if b.reach != "" && isHouseID(r.ID) {
+		return Result{Err: invalid("holdId", "must not begin with %q", housePrefix)}
+	}
 	if existing := b.holds[r.ID]; existing != nil {
 		if string(existing.hash) != string(r.hash) {
 			return failed(DuplicateHold.Failure("hold id %s was used for another request", r.ID))
@@ -72,9 +84,9 @@ func (r *HoldRequest) apply(b *book) Result {
 	if r.ExpiresAt != nil && !r.ExpiresAt.After(b.now) {
 		return Result{Err: invalid("expiresAt", "must be in the future")}
 	}
-	source, _, failure := b.pair(r.SourceAccountID, r.DestinationAccountID, r.Currency)
-	if failure != nil {
-		return failed(failure)
+	source, _, notFound := b.pair(r.SourceAccountID, r.DestinationAccountID, r.Currency)
+	if source == nil {
+		return failed(notFound)
 	}
 	if err := money.Check(r.Amount, source.Currency); err != nil {
 		return Result{Err: invalid("amount", "%v", err)}
@@ -82,16 +94,24 @@ func (r *HoldRequest) apply(b *book) Result {
 	if !source.canPay(r.Amount) {
 		return failed(insufficientFunds(source, r.Amount))
 	}
+	at := b.timeFor(source)
+	if failure := source.overLimit(r.Amount, r.Limits, at); failure != nil {
+		return failed(failure)
+	}
+	if notFound != nil {
+		return failed(notFound)
+	}
 	held := source.Held.Add(r.Amount)
 	if held.GreaterThanOrEqual(money.Limit) {
 		return failed(balanceLimitExceeded(source))
 	}
-	b.change(source, source.Posted, held, b.timeFor(source))
+	b.change(source, source.Posted, held, at)
+	source.spend(r.Amount, at)
 	return b.place(Hold{
 		ID: r.ID, SourceAccountID: r.SourceAccountID, DestinationAccountID: r.DestinationAccountID,
 		Amount: r.Amount, Currency: source.Currency, Status: HoldPending,
 		Description: r.Description, Metadata: r.Metadata,
-		ExpiresAt: r.ExpiresAt, CreatedAt: b.now, UpdatedAt: b.now,
+		ExpiresAt: r.ExpiresAt, CreatedAt: at, UpdatedAt: at,
 	}, r.hash).result()
 }
 
@@ -116,6 +136,9 @@ func (c *Capture) keys(k *keys) {
 }
 
 func (c *Capture) apply(b *book) Result {
+	if !b.mayEnd(c.HoldID, c.hold.DestinationAccountID) {
+		return failed(holdNotFound(c.HoldID))
+	}
 	if entry := b.transfers[c.ID]; entry != nil {
 		if result, done := entry.replay(c.hash); done {
 			return result
@@ -124,7 +147,7 @@ func (c *Capture) apply(b *book) Result {
 	}
 	hold := b.holds[c.HoldID]
 	if hold == nil {
-		return failed(HoldNotFound.Failure("there is no hold %s", c.HoldID))
+		return failed(holdNotFound(c.HoldID))
 	}
 	amount := hold.Amount
 	if c.Amount.Valid {
@@ -147,12 +170,12 @@ func (c *Capture) apply(b *book) Result {
 		return Result{Err: invalid("amount", "%v", err)}
 	}
 	// What was held is promised to the destination: no second look at the funds.
-	if failure := b.postHeld(&transfer, hold.Amount); failure != nil {
+	if failure := b.postHeld(&transfer, &hold.Hold); failure != nil {
 		return b.fail(transfer, c.hash, failure)
 	}
 	changed := hold.Hold
 	changed.Status, changed.CapturedAmount, changed.CaptureID = HoldCaptured, amount, c.ID
-	b.changeHold(hold, changed)
+	b.changeHold(hold, changed, *transfer.FinishedAt)
 	return b.record(transfer, c.hash)
 }
 
@@ -176,18 +199,26 @@ func (h *Hold) lapsed(now time.Time) bool {
 type release struct {
 	holdID          string
 	sourceAccountID string // as read before; never changes
-	to              HoldStatus
+	// destinationAccountID is needed where its owner asks.
+	destinationAccountID string
+	to                   HoldStatus
 }
 
 func (r *release) keys(k *keys) {
 	k.hold(r.holdID)
 	k.account(r.sourceAccountID)
+	if k.reach != "" {
+		k.account(r.destinationAccountID)
+	}
 }
 
 func (r *release) apply(b *book) Result {
+	if !b.mayEnd(r.holdID, r.destinationAccountID) {
+		return failed(holdNotFound(r.holdID))
+	}
 	hold := b.holds[r.holdID]
 	if hold == nil {
-		return failed(HoldNotFound.Failure("there is no hold %s", r.holdID))
+		return failed(holdNotFound(r.holdID))
 	}
 	if hold.Status == r.to {
 		return hold.result() // a second call finds it done
@@ -203,9 +234,11 @@ func (r *release) apply(b *book) Result {
 	if failure != nil {
 		return failed(failure)
 	}
-	b.change(source, source.Posted, source.Held.Sub(hold.Amount), b.timeFor(source))
+	at := b.timeFor(source)
+	b.change(source, source.Posted, source.Held.Sub(hold.Amount), at)
+	source.giveBack(hold.Amount, hold.CreatedAt)
 	changed := hold.Hold
 	changed.Status = r.to
-	b.changeHold(hold, changed)
+	b.changeHold(hold, changed, at)
 	return hold.result()
 }

@@ -9,7 +9,9 @@
 // its last running balance; seq has no gap; available funds do not go below
 // zero unless an operator forces it; a transfer id has one outcome for ever.
 //
-// Who may do what, limits and fees are left to others.
+// It keeps owners apart (As), bounds what is paid (Limits) and has what people and
+// programs change recorded on the audit trail, in the same transaction. Who may do
+// what, which limits a role has, and fees are left to others.
 package ledger
 
 import (
@@ -24,6 +26,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"florin/internal/audit"
 	"florin/internal/ledger/internal/ledgerdb"
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
@@ -95,7 +98,7 @@ func New(reads, writes *database.DB, o Options) *Ledger {
 	}
 	m := newMetrics(o.Registry)
 	l := &Ledger{
-		View: View{ledgerdb.New(reads)}, reads: reads, clock: o.Clock, log: o.Log, metrics: m,
+		View: View{queries: ledgerdb.New(reads)}, reads: reads, clock: o.Clock, log: o.Log, metrics: m,
 		executor:      newExecutor(writes, o.Clock, o, m),
 		homeRegion:    o.HomeRegion,
 		replica:       id.New("replica"),
@@ -123,7 +126,7 @@ func (l *Ledger) Run(ctx context.Context) {
 
 // do runs one command through the executor.
 func (l *Ledger) do(ctx context.Context, c command) (Result, error) {
-	u := newUnit(c)
+	u := l.unit(ctx, []command{c}, make([]Result, 1))
 	if err := l.executor.do(ctx, u); err != nil {
 		return Result{}, err
 	}
@@ -133,6 +136,16 @@ func (l *Ledger) do(ctx context.Context, c command) (Result, error) {
 	return u.results[0], u.results[0].Err
 }
 
+// unit is what the caller behind ctx asks for.
+func (l *Ledger) unit(ctx context.Context, commands []command, results []Result) *unit {
+	u := &unit{commands: commands, results: results, reach: l.reach}
+	if origin, found := audit.From(ctx); found {
+		u.origin = &origin
+	}
+	return u
+}
+
+// newUnit is what the ledger does of its own accord.
 func newUnit(commands ...command) *unit {
 	return &unit{commands: commands, results: make([]Result, len(commands))}
 }
@@ -144,6 +157,12 @@ func newUnit(commands ...command) *unit {
 // account that the first opened is returned as it is now.
 func (l *Ledger) OpenAccount(ctx context.Context, o OpenAccount) (Account, error) {
 	o.ID = cmp.Or(o.ID, id.New("acc"))
+	if l.reach != "" {
+		o.OwnerID = l.reach
+		if err := o.byOwner(); err != nil {
+			return Account{}, err
+		}
+	}
 	if err := o.validate(); err != nil {
 		return Account{}, err
 	}
@@ -157,6 +176,9 @@ func (l *Ledger) OpenAccount(ctx context.Context, o OpenAccount) (Account, error
 		}
 		o.openingHash = requestHash("open", o.IdempotencyKey, o.ID, string(o.Type), string(o.Currency), plain(o.Balance),
 			limit, string(o.Metadata))
+		if o.OwnerID != "" {
+			o.openingHash = requestHash(string(o.openingHash), "owner", o.OwnerID)
+		}
 		if o.HomeRegion != "" { // as asked for: the default may be another at the next call
 			o.openingHash = requestHash(string(o.openingHash), o.HomeRegion)
 		}
@@ -211,6 +233,11 @@ func (l *Ledger) UpdateAccount(ctx context.Context, u UpdateAccount) (Account, e
 	if err := u.validate(); err != nil {
 		return Account{}, err
 	}
+	if l.reach != "" {
+		if err := u.byOwner(); err != nil {
+			return Account{}, err
+		}
+	}
 	if !isPossibleID(u.ID) {
 		return Account{}, AccountNotFound.Failure("there is no account %q", u.ID)
 	}
@@ -235,7 +262,8 @@ func (l *Ledger) account(ctx context.Context, c command) (Account, error) {
 	return *result.Account, nil
 }
 
-// Transfer moves money now. A rule's refusal is a *Failure, and the transfer
+// Transfer moves money now, within the limits of the account and of whoever asks
+// (Limits). A rule's refusal is a *Failure, and the transfer
 // returned beside it records it (it has no ID when nothing could be recorded,
 // which is so for DuplicateTransaction). The same request again returns the first
 // outcome, success or failure.
@@ -278,11 +306,11 @@ func (l *Ledger) TransferBatch(ctx context.Context, requests []TransferRequest, 
 	results := make([]Result, len(requests))
 	var units []*unit
 	if atomic {
-		units = []*unit{{commands: commands, results: results}}
+		units = []*unit{l.unit(ctx, commands, results)}
 	} else {
 		units = make([]*unit, len(requests))
 		for i := range requests {
-			units[i] = &unit{commands: commands[i : i+1], results: results[i : i+1]}
+			units[i] = l.unit(ctx, commands[i:i+1], results[i:i+1])
 		}
 	}
 	if err := l.executor.do(ctx, units...); err != nil {
@@ -339,6 +367,9 @@ func (l *Ledger) Reverse(ctx context.Context, r Reversal) (Transfer, error) {
 	if err := r.validate(); err != nil {
 		return Transfer{}, err
 	}
+	if l.reach != "" && r.Force {
+		return Transfer{}, invalid("force", "can't be used by the accounts' owner")
+	}
 	target, err := l.TransferByID(ctx, r.TargetID)
 	if err != nil {
 		return Transfer{}, err
@@ -389,5 +420,7 @@ func (l *Ledger) VoidHold(ctx context.Context, holdID string) (Hold, error) {
 	if err != nil {
 		return Hold{}, err
 	}
-	return l.hold(ctx, &release{holdID: holdID, sourceAccountID: hold.SourceAccountID, to: HoldVoided})
+	return l.hold(ctx, &release{
+		holdID: holdID, sourceAccountID: hold.SourceAccountID, destinationAccountID: hold.DestinationAccountID, to: HoldVoided,
+	})
 }

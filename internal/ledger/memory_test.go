@@ -146,9 +146,11 @@ func (m *memory) save(b *book) {
 			row = accountEntry{Account: a.Account, openingHash: a.openingHash}
 		case a.hasNewTerms:
 			row.Status, row.OverdraftLimit, row.Metadata = a.Status, a.OverdraftLimit, a.Metadata
+			row.TransferLimit, row.DailyLimit = a.TransferLimit, a.DailyLimit
 			fallthrough
 		default:
 			row.Posted, row.Held, row.Shortfall = a.Posted, a.Held, a.Shortfall
+			row.SpentSince, row.Spent = a.SpentSince, a.Spent
 			row.Postings, row.Version, row.UpdatedAt = a.Postings, a.Version, a.UpdatedAt
 		}
 		m.accounts[a.ID] = row
@@ -220,6 +222,7 @@ func (m *memory) wantSound() {
 		if a.Status == Closed && (!a.Posted.IsZero() || !a.Held.IsZero()) {
 			m.t.Fatalf("closed account %s has %s posted and %s held", id, a.Posted, a.Held)
 		}
+		m.wantSpent(a.Account)
 		for _, amount := range []decimal.Decimal{a.Posted, a.Held, a.Shortfall} {
 			if amount.Abs().GreaterThanOrEqual(money.Limit) {
 				m.t.Fatalf("account %s: %s is more than DECIMAL(19,4) holds", id, amount)
@@ -256,6 +259,37 @@ func (m *memory) wantChain(a Account) {
 	}
 	if !a.Posted.Equal(balance) || a.Postings != int64(len(m.postings[a.ID])) || a.UpdatedAt.Before(at) {
 		m.t.Fatalf("account %+v has %d postings that sum to %s, the last of %s", a, len(m.postings[a.ID]), balance, at)
+	}
+}
+
+// wantSpent checks what counts towards an account's daily limit, from the
+// transfers and holds that there are.
+func (m *memory) wantSpent(a Account) {
+	m.t.Helper()
+	spent := decimal.Zero
+	counts := func(at time.Time) bool { return at.Format(time.DateOnly) == a.SpentSince.Format(time.DateOnly) }
+	for _, e := range m.transfers {
+		if e.SourceAccountID == a.ID && e.Kind == KindTransfer && e.Status == Completed && counts(*e.FinishedAt) {
+			spent = spent.Add(e.Amount)
+		}
+	}
+	for _, h := range m.holds {
+		if h.SourceAccountID != a.ID || !counts(h.CreatedAt) {
+			continue
+		}
+		switch h.Status {
+		case HoldPending:
+			spent = spent.Add(h.Amount)
+		case HoldCaptured:
+			spent = spent.Add(h.CapturedAmount)
+		case HoldVoided, HoldLapsed:
+		}
+	}
+	if a.Type.IsHouse() {
+		spent = decimal.Zero
+	}
+	if !a.Spent.Equal(spent) {
+		m.t.Fatalf("account %s has %s spent since %s; it paid and holds %s", a.ID, a.Spent, a.SpentSince, spent)
 	}
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,6 +11,7 @@ import (
 // written, in whole thousandths and with nothing of the book's code: what the
 // property test compares the book with.
 type model struct {
+	now       time.Time // of the batch at hand
 	accounts  map[string]modelAccount
 	transfers map[string]modelTransfer
 	holds     map[string]modelHold
@@ -24,7 +26,68 @@ type modelAccount struct {
 	limit    int64 // -1: none
 	short    int64
 	version  int64
-	key      string // of the request that opened it
+	updated  time.Time
+	own      modelLimits
+	payments []modelPayment // what counts towards the daily limit, one by one
+	key      string         // of the request that opened it
+}
+
+// modelLimits are amounts; -1 stands for none.
+type modelLimits struct{ single, daily int64 }
+
+var noModelLimits = modelLimits{-1, -1}
+
+type modelPayment struct {
+	at     time.Time
+	amount int64
+	hold   string // that it is for
+}
+
+// refuses is the code by which limits refuse a payment out of a customer's account.
+func (a modelAccount) refuses(amount int64, role modelLimits, at time.Time) string {
+	if a.house {
+		return ""
+	}
+	limits := a.own
+	if limits.single < 0 {
+		limits.single = role.single
+	}
+	if limits.daily < 0 {
+		limits.daily = role.daily
+	}
+	if limits.single >= 0 && amount > limits.single {
+		return "transfer_limit_exceeded"
+	}
+	for _, p := range a.payments {
+		if p.at.Format(time.DateOnly) == at.Format(time.DateOnly) {
+			amount += p.amount
+		}
+	}
+	if limits.daily >= 0 && amount > limits.daily {
+		return "daily_limit_exceeded"
+	}
+	return ""
+}
+
+// end is the end of a hold that took some of its money.
+func (a modelAccount) end(hold string, taken int64) modelAccount {
+	a.payments = slices.Clone(a.payments) // a copy of the model may have the others
+	for i, p := range a.payments {
+		if p.hold == hold {
+			a.payments[i].amount = taken
+		}
+	}
+	return a
+}
+
+func (m *model) timeFor(accounts ...modelAccount) time.Time {
+	at := m.now
+	for _, a := range accounts {
+		if a.updated.After(at) {
+			at = a.updated
+		}
+	}
+	return at
 }
 
 type modelTransfer struct {
@@ -58,7 +121,7 @@ func newModel() *model {
 }
 
 func (m *model) clone() *model {
-	return &model{accounts: maps.Clone(m.accounts), transfers: maps.Clone(m.transfers), holds: maps.Clone(m.holds)}
+	return &model{now: m.now, accounts: maps.Clone(m.accounts), transfers: maps.Clone(m.transfers), holds: maps.Clone(m.holds)}
 }
 
 // smallest is the smallest amount of a currency.
@@ -96,6 +159,11 @@ func (a modelAccount) available() int64 { return a.posted - a.held + a.limit }
 
 // move moves money if it may: out of what is available, or by force.
 func (m *model) move(from, to string, amount int64, force bool) string {
+	return m.pay(from, to, amount, force, nil)
+}
+
+// pay is move for a payment that counts, under limits, unless they are nil.
+func (m *model) pay(from, to string, amount int64, force bool, role *modelLimits) string {
 	if code := m.pair(from, to); code != "" {
 		return code
 	}
@@ -106,10 +174,19 @@ func (m *model) move(from, to string, amount int64, force bool) string {
 	if !force && source.limit >= 0 && source.available() < amount {
 		return "insufficient_funds"
 	}
+	if role != nil {
+		at := m.timeFor(source, destination)
+		if code := source.refuses(amount, *role, at); code != "" {
+			return code
+		}
+		source.payments = append(slices.Clone(source.payments), modelPayment{at: at, amount: amount})
+	}
 	return m.book(from, to, amount, 0, source, destination)
 }
 
 func (m *model) book(from, to string, amount, release int64, source, destination modelAccount) string {
+	source.updated = m.timeFor(source, destination)
+	destination.updated = source.updated
 	source.posted -= amount
 	source.held -= release
 	destination.posted += amount
@@ -128,6 +205,7 @@ func (m *model) put(id string, a modelAccount) {
 		a.short = max(0, -a.available())
 	}
 	a.version++
+	a.updated = m.timeFor(a)
 	m.accounts[id] = a
 }
 
@@ -154,11 +232,11 @@ func (m *model) finish(id string, r modelRequest, code, reverses string) string 
 	return code
 }
 
-func (m *model) transfer(id string, r modelRequest, alone bool) string {
+func (m *model) transfer(id string, r modelRequest, alone bool, role modelLimits) string {
 	if code, known := m.replay(id, r); known {
 		return code
 	}
-	code := m.move(r.from, r.to, r.amount, false)
+	code := m.pay(r.from, r.to, r.amount, false, &role)
 	if _, accepted := m.transfers[id]; code == "invalid_amount" && alone && !accepted {
 		return "invalid_input"
 	}
@@ -178,15 +256,15 @@ func (m *model) accept(id string, r modelRequest) string {
 
 // atomic is all or nothing: on a failure the state is what it was, and each
 // transfer without an outcome is noted as failed.
-func (m *model) atomic(ids []string, requests []modelRequest) []string {
+func (m *model) atomic(ids []string, requests []modelRequest, role modelLimits) []string {
 	if len(ids) == 1 {
-		return []string{m.transfer(ids[0], requests[0], false)}
+		return []string{m.transfer(ids[0], requests[0], false, role)}
 	}
 	before := m.clone()
 	codes := make([]string, len(ids))
 	broken := -1
 	for i := range ids {
-		if codes[i] = m.transfer(ids[i], requests[i], false); codes[i] != "" {
+		if codes[i] = m.transfer(ids[i], requests[i], false, role); codes[i] != "" {
 			broken = i
 			break
 		}
@@ -229,10 +307,10 @@ func (m *model) open(id, currency string, house bool, balance int64, key string)
 			}
 			return "balance_limit_exceeded"
 		} else if !exists {
-			m.accounts[opening] = modelAccount{currency: currency, house: true, status: "ACTIVE", limit: -1, version: 1}
+			m.accounts[opening] = modelAccount{currency: currency, house: true, status: "ACTIVE", limit: -1, version: 1, updated: m.now, own: noModelLimits}
 		}
 	}
-	m.accounts[id] = modelAccount{currency: currency, house: house, status: "ACTIVE", limit: limit, version: 1, key: key}
+	m.accounts[id] = modelAccount{currency: currency, house: house, status: "ACTIVE", limit: limit, version: 1, updated: m.now, own: noModelLimits, key: key}
 	if balance > 0 {
 		if code := m.move(opening, id, balance, true); code != "" {
 			panic(code)
@@ -242,7 +320,7 @@ func (m *model) open(id, currency string, house bool, balance int64, key string)
 	return ""
 }
 
-func (m *model) update(id, status string, limit int64) string {
+func (m *model) update(id, status string, limit int64, own *modelLimits) string {
 	if strings.HasPrefix(id, "house:") {
 		return "account_reserved"
 	}
@@ -261,6 +339,15 @@ func (m *model) update(id, status string, limit int64) string {
 		if a.available()+a.short < 0 {
 			return "overdraft_in_use"
 		}
+	}
+	if own != nil {
+		if a.house && *own != noModelLimits {
+			return "invalid_input"
+		}
+		if max(own.single, 0)%smallest(a.currency) != 0 || max(own.daily, 0)%smallest(a.currency) != 0 {
+			return "invalid_amount"
+		}
+		a.own = *own
 	}
 	if status != "" {
 		a.status = status
@@ -286,7 +373,7 @@ func (m *model) close(id string) string {
 	return ""
 }
 
-func (m *model) reserve(id, from, to string, amount int64, expires, now time.Time) string {
+func (m *model) reserve(id, from, to string, amount int64, expires, now time.Time, role modelLimits) string {
 	if h, exists := m.holds[id]; exists {
 		if h.from != from || h.to != to || h.amount != amount || !h.expires.Equal(expires) {
 			return "duplicate_hold"
@@ -306,10 +393,15 @@ func (m *model) reserve(id, from, to string, amount int64, expires, now time.Tim
 	if a.limit >= 0 && a.available() < amount {
 		return "insufficient_funds"
 	}
+	at := m.timeFor(a)
+	if code := a.refuses(amount, role, at); code != "" {
+		return code
+	}
 	if a.held+amount >= modelLimit {
 		return "balance_limit_exceeded"
 	}
 	a.held += amount
+	a.payments = append(slices.Clone(a.payments), modelPayment{at, amount, id})
 	m.put(from, a)
 	m.holds[id] = modelHold{from: from, to: to, amount: amount, expires: expires, status: "PENDING"}
 	return ""
@@ -348,6 +440,7 @@ func (m *model) capture(id, hold string, amount int64, now time.Time) string {
 	if code := m.book(h.from, h.to, amount, h.amount, m.accounts[h.from], m.accounts[h.to]); code != "" {
 		return m.finish(id, r, code, "")
 	}
+	m.accounts[h.from] = m.accounts[h.from].end(hold, amount)
 	h.status, h.captured = "CAPTURED", amount
 	m.holds[hold] = h
 	return m.finish(id, r, "", "")
@@ -369,7 +462,7 @@ func (m *model) release(hold, to string, now time.Time) string {
 	}
 	a := m.accounts[h.from]
 	a.held -= h.amount
-	m.put(h.from, a)
+	m.put(h.from, a.end(hold, 0))
 	h.status = to
 	m.holds[hold] = h
 	return ""

@@ -96,7 +96,10 @@ func executorStatements(n int) map[string]statement {
 		"FindTransfers":      {ledgerdb.FindTransfers, []any{ids}},
 		"FindReversals":      {ledgerdb.FindReversals, []any{ids}},
 		"FindHolds":          {ledgerdb.FindHolds, []any{ids}},
-		"UpdateBalances":     {ledgerdb.UpdateBalances, []any{ids, amounts, amounts, amounts, numbers, numbers, times, regions}},
+		"UpdateBalances":     {ledgerdb.UpdateBalances, []any{ids, amounts, amounts, amounts, numbers, numbers, times, times, amounts, regions}},
+		"SetRoleLimits":      {ledgerdb.SetRoleLimits, []any{ids, amounts, amounts}},
+		"OwnedAccounts":      {ledgerdb.OwnedAccounts, []any{ids, "owner"}},
+		"Outflow":            {ledgerdb.Outflow, []any{"a", times[0], 10}},
 		"InsertTransfers": {ledgerdb.InsertTransfers, []any{
 			ids, texts, ids, ids, amounts, texts, completed, regions, regions, texts, texts, regions, regions,
 			numbers, numbers, hashes, times, times, times, regions,

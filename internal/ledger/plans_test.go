@@ -174,7 +174,7 @@ func useEverything(t *testing.T, l *ledger.Ledger, fromID string) {
 		}
 		must(err)
 	}
-	request.ID = id.New("t")
+	request.ID, request.Limits = id.New("t"), &ledger.Limits{}
 	_, err = l.Accept(ctx, request)
 	must(err)
 	wantAllCompleted(t, l, []string{request.ID})

@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -23,7 +25,12 @@ const settleTime = 30 * time.Second
 
 // View reads the books: a Ledger's own View the newest, others one moment of the
 // past. Its reads lock nothing and join no serializable transaction.
-type View struct{ queries *ledgerdb.Queries }
+type View struct {
+	queries *ledgerdb.Queries
+	// reach is the owner whose accounts alone are shown; "" for all (Ledger.As).
+	// Every read keeps to it.
+	reach string
+}
 
 // Account returns one account, closed ones included. Returns AccountNotFound.
 func (v View) Account(ctx context.Context, accountID string) (Account, error) {
@@ -31,8 +38,8 @@ func (v View) Account(ctx context.Context, accountID string) (Account, error) {
 		return Account{}, AccountNotFound.Failure("there is no account %q", accountID)
 	}
 	row, err := v.queries.GetAccount(ctx, accountID)
-	if database.NotFound(err) {
-		return Account{}, AccountNotFound.Failure("there is no account %s", accountID)
+	if database.NotFound(err) || err == nil && !v.seesAccount(row.OwnerID) {
+		return Account{}, accountNotFound(accountID)
 	}
 	if err != nil {
 		return Account{}, fmt.Errorf("read account: %w", err)
@@ -51,6 +58,7 @@ type AccountFilter struct {
 	Type     AccountType
 	Status   AccountStatus
 	Currency money.Currency
+	OwnerID  string
 	Metadata json.RawMessage // a JSON object that the metadata contains
 }
 
@@ -62,12 +70,10 @@ func (v View) Accounts(ctx context.Context, f AccountFilter, after string, limit
 	if f.Metadata = problems.metadata(f.Metadata); problems.err() != nil {
 		return nil, problems.err()
 	}
-	rows, err := v.queries.ListAccounts(ctx, ledgerdb.ListAccountsParams{
-		AfterAccountID: after,
-		AccountType:    optional(string(f.Type)), Status: optional(string(f.Status)),
-		Currency: optional(string(f.Currency)), Metadata: f.Metadata,
-		MaxRows: int32(limit),
-	})
+	if v.reach != "" && f.OwnerID != "" && f.OwnerID != v.reach {
+		return nil, nil
+	}
+	rows, err := v.listAccounts(ctx, f, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list accounts: %w", err)
 	}
@@ -76,6 +82,23 @@ func (v View) Accounts(ctx context.Context, f AccountFilter, after string, limit
 		accounts[i] = readAccount(row)
 	}
 	return accounts, nil
+}
+
+func (v View) listAccounts(ctx context.Context, f AccountFilter, after string, limit int) ([]ledgerdb.Account, error) {
+	if owner := cmp.Or(v.reach, f.OwnerID); owner != "" {
+		return v.queries.ListAccountsOfOwner(ctx, ledgerdb.ListAccountsOfOwnerParams{
+			OwnerID: owner, AfterAccountID: after,
+			AccountType: optional(string(f.Type)), Status: optional(string(f.Status)),
+			Currency: optional(string(f.Currency)), Metadata: f.Metadata,
+			MaxRows: int32(limit),
+		})
+	}
+	return v.queries.ListAccounts(ctx, ledgerdb.ListAccountsParams{
+		AfterAccountID: after,
+		AccountType:    optional(string(f.Type)), Status: optional(string(f.Status)),
+		Currency: optional(string(f.Currency)), Metadata: f.Metadata,
+		MaxRows: int32(limit),
+	})
 }
 
 func optional(s string) *string {
@@ -93,10 +116,22 @@ func (v View) TransferByID(ctx context.Context, transferID string) (Transfer, er
 	}
 	row, err := v.queries.GetTransfer(ctx, transferID)
 	if database.NotFound(err) {
-		return Transfer{}, TransactionNotFound.Failure("there is no transaction %s", transferID)
+		return Transfer{}, transactionNotFound(transferID)
 	}
 	if err != nil {
 		return Transfer{}, fmt.Errorf("read transaction: %w", err)
+	}
+	hasFailed := TransferStatus(row.Status) == Failed
+	ends := []string{row.SourceAccountID, row.DestinationAccountID}
+	if hasFailed && Kind(row.Kind) != KindCapture {
+		ends = ends[:1] // why it failed is the payer's to know
+	}
+	isSeen, err := v.sees(ctx, row.CreatedAt, hasFailed, ends...)
+	if err != nil {
+		return Transfer{}, err
+	}
+	if !isSeen {
+		return Transfer{}, transactionNotFound(transferID)
 	}
 	transfer := transferFromRow(ledgerdb.FindTransfersRow{
 		TransferID: row.TransferID, Kind: row.Kind,
@@ -127,7 +162,21 @@ type TransferPosition struct {
 
 // Transfers lists transfers before a position, newest first, at most limit of
 // them. The zero position is the beginning.
+//
+// An owner's view (Ledger.As) lists those of one account of his: it returns
+// InvalidInput without one, and AccountNotFound.
 func (v View) Transfers(ctx context.Context, f TransferFilter, before TransferPosition, limit int) ([]Transfer, error) {
+	var failedFrom time.Time
+	if v.reach != "" {
+		if f.AccountID == "" {
+			return nil, invalid("accountId", "must be given: one of your accounts")
+		}
+		account, err := v.Account(ctx, f.AccountID)
+		if err != nil {
+			return nil, err
+		}
+		failedFrom = account.CreatedAt
+	}
 	if f.AccountID != "" && !isPossibleID(f.AccountID) {
 		return nil, nil
 	}
@@ -141,7 +190,8 @@ func (v View) Transfers(ctx context.Context, f TransferFilter, before TransferPo
 	if f.AccountID != "" {
 		found, err := v.queries.ListTransfersOfAccount(ctx, ledgerdb.ListTransfersOfAccountParams{
 			AccountID: f.AccountID, BeforeTime: before.CreatedAt, BeforeID: before.ID,
-			FromTime: f.From, ToTime: f.To, Status: optional(string(f.Status)), MaxRows: int32(limit),
+			FromTime: f.From, ToTime: f.To, FailedFrom: failedFrom, HidesFailedReceipts: v.reach != "",
+			Status: optional(string(f.Status)), MaxRows: int32(limit),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("list transactions: %w", err)
@@ -172,7 +222,8 @@ func (v View) Transfers(ctx context.Context, f TransferFilter, before TransferPo
 var endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // PostingsOf returns the two postings of a completed transfer, the debit first;
-// none for other transfers.
+// none for other transfers. An owner's view (Ledger.As) shows those of his accounts
+// alone: the other tells the other account's balance.
 func (v View) PostingsOf(ctx context.Context, t Transfer) ([]Posting, error) {
 	if t.Status != Completed {
 		return nil, nil
@@ -185,6 +236,16 @@ func (v View) PostingsOf(ctx context.Context, t Transfer) ([]Posting, error) {
 		return nil, fmt.Errorf("read postings: %w", err)
 	}
 	postings := postingsFromRows(rows)
+	if v.reach != "" {
+		owned, err := v.owned(ctx, t.SourceAccountID, t.DestinationAccountID)
+		if err != nil {
+			return nil, err
+		}
+		postings = slices.DeleteFunc(postings, func(p Posting) bool {
+			_, isOwn := owned[p.AccountID]
+			return !isOwn
+		})
+	}
 	sort.Slice(postings, func(i, _ int) bool { return postings[i].Amount.IsNegative() })
 	return postings, nil
 }
@@ -196,10 +257,17 @@ func (v View) HoldByID(ctx context.Context, holdID string) (Hold, error) {
 	}
 	row, err := v.queries.GetHold(ctx, holdID)
 	if database.NotFound(err) {
-		return Hold{}, HoldNotFound.Failure("there is no hold %s", holdID)
+		return Hold{}, holdNotFound(holdID)
 	}
 	if err != nil {
 		return Hold{}, fmt.Errorf("read hold: %w", err)
+	}
+	isSeen, err := v.sees(ctx, row.CreatedAt, false, row.SourceAccountID, row.DestinationAccountID)
+	if err != nil {
+		return Hold{}, err
+	}
+	if !isSeen {
+		return Hold{}, holdNotFound(holdID)
 	}
 	return holdFromRow(row), nil
 }
@@ -262,6 +330,9 @@ func (l *Ledger) BalanceAt(ctx context.Context, accountID string, at time.Time) 
 		row, err := l.queries.GetAccountSettled(ctx, accountID)
 		if err != nil {
 			return Account{}, fmt.Errorf("read settled account: %w", err)
+		}
+		if !l.seesAccount(row.OwnerID) {
+			return Account{}, accountNotFound(accountID)
 		}
 		account = readAccount(row)
 	}

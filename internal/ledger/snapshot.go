@@ -27,7 +27,7 @@ func (l *Ledger) Snapshot(ctx context.Context, at database.Timestamp, fn func(bo
 
 func (l *Ledger) snapshot(ctx context.Context, moment database.Moment, fn func(books View, at database.Timestamp) error) error {
 	return l.reads.SnapshotAt(ctx, moment, func(tx pgx.Tx, at database.Timestamp) error {
-		return fn(View{ledgerdb.New(tx)}, at)
+		return fn(View{queries: ledgerdb.New(tx), reach: l.reach}, at)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/shopspring/decimal"
 
+	"florin/internal/audit"
 	"florin/internal/ledger/internal/ledgerdb"
 	"florin/internal/money"
 	"florin/internal/platform/database"
@@ -25,6 +26,8 @@ type keys struct {
 	commands         int
 	// first is an account to lock before the others; nil for none.
 	first *crowdedAccount
+	// reach is the owner that the unit at hand is for.
+	reach string
 	// wantsNewIDs says that ids which are probably new are looked up too.
 	wantsNewIDs bool
 }
@@ -55,6 +58,7 @@ func keysOf(units []*unit, wantsNewIDs bool) *keys {
 	}
 	for _, u := range units {
 		k.commands += len(u.commands)
+		k.reach = u.reach
 		for _, c := range u.commands {
 			c.keys(k)
 		}
@@ -128,6 +132,7 @@ func accountColumns(a *ledgerdb.Account) []any {
 	return []any{
 		&a.AccountID, &a.AccountType, &a.Currency, &a.Status, &a.Posted, &a.Held, &a.OverdraftLimit,
 		&a.Shortfall, &a.LastSeq, &a.Version, &a.Metadata, &a.OpeningHash, &a.CreatedAt, &a.UpdatedAt, &a.HomeRegion,
+		&a.OwnerID, &a.TransferLimit, &a.DailyLimit, &a.SpentSince, &a.Spent,
 	}
 }
 
@@ -149,8 +154,9 @@ func holdColumns(h *ledgerdb.Hold) []any {
 	}
 }
 
-// save is the batch's second round trip: everything that changed.
-func (b *book) save(ctx context.Context, tx pgx.Tx) error {
+// save is the batch's second round trip: everything that changed, and what the
+// audit trail says of it.
+func (b *book) save(ctx context.Context, tx pgx.Tx, journal *audit.Journal) (audit.Pending, error) {
 	var p pipeline
 	q := ledgerdb.New(&p)
 	err := errors.Join(
@@ -159,18 +165,23 @@ func (b *book) save(ctx context.Context, tx pgx.Tx) error {
 		b.savePostings(ctx, q),
 		b.saveHolds(ctx, q),
 	)
+	events := journal.Queue(&p.batch, b.now, b.events)
 	if err != nil || p.batch.Len() == 0 {
-		return err
+		return events, err
 	}
 	err = tx.SendBatch(ctx, &p.batch).Close()
 	switch constraint := database.UniqueViolation(err); {
 	case constraint == "transfers_pkey" && !b.knowsIDs:
-		return errNotNew
+		return events, errNotNew
+	case constraint == "audit_events_pkey":
+		// The journal is not where it was thought to be: it goes on under another name.
+		events.Unknown()
+		return audit.Pending{}, database.Retry(err)
 	case constraint != "":
 		// Another replica was first with one of these ids. The next run sees its row.
-		return database.Retry(err)
+		return events, database.Retry(err)
 	}
-	return err
+	return events, err
 }
 
 // errNotNew says that an id taken for new may not be: the batch has to be run
@@ -191,17 +202,13 @@ func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 	var changed ledgerdb.UpdateBalancesParams
 	for _, a := range b.changedAccounts {
 		if a.isNew {
-			limit := decimal.NewFromInt(-1) // NULL
-			if a.OverdraftLimit.Valid {
-				limit = a.OverdraftLimit.Decimal
-			}
 			opened.AccountIds = append(opened.AccountIds, a.ID)
 			opened.AccountTypes = append(opened.AccountTypes, string(a.Type))
 			opened.Currencies = append(opened.Currencies, string(a.Currency))
 			opened.Statuses = append(opened.Statuses, string(a.Status))
 			opened.Posted = append(opened.Posted, a.Posted)
 			opened.Held = append(opened.Held, a.Held)
-			opened.OverdraftLimits = append(opened.OverdraftLimits, limit)
+			opened.OverdraftLimits = append(opened.OverdraftLimits, orNone(a.OverdraftLimit))
 			opened.Shortfalls = append(opened.Shortfalls, a.Shortfall)
 			opened.LastSeqs = append(opened.LastSeqs, a.Postings)
 			opened.Versions = append(opened.Versions, a.Version)
@@ -210,6 +217,9 @@ func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 			opened.CreatedAt = append(opened.CreatedAt, a.CreatedAt)
 			opened.UpdatedAt = append(opened.UpdatedAt, a.UpdatedAt)
 			opened.HomeRegions = append(opened.HomeRegions, a.HomeRegion)
+			opened.OwnerIds = append(opened.OwnerIds, a.OwnerID)
+			opened.SpentSince = append(opened.SpentSince, a.SpentSince)
+			opened.Spent = append(opened.Spent, a.Spent)
 			continue
 		}
 		changed.AccountIds = append(changed.AccountIds, a.ID)
@@ -219,6 +229,8 @@ func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 		changed.LastSeqs = append(changed.LastSeqs, a.Postings)
 		changed.Versions = append(changed.Versions, a.Version)
 		changed.UpdatedAt = append(changed.UpdatedAt, a.UpdatedAt)
+		changed.SpentSince = append(changed.SpentSince, a.SpentSince)
+		changed.Spent = append(changed.Spent, a.Spent)
 		changed.HomeRegions = append(changed.HomeRegions, a.HomeRegion)
 	}
 	if len(opened.AccountIds) > 0 {
@@ -227,11 +239,12 @@ func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 		}
 	}
 	for _, a := range b.changedAccounts {
-		if !a.hasNewTerms || a.isNew {
+		if !a.hasNewTerms {
 			continue
 		}
 		err := q.UpdateAccountTerms(ctx, ledgerdb.UpdateAccountTermsParams{
 			AccountID: a.ID, Status: string(a.Status), OverdraftLimit: a.OverdraftLimit, Metadata: a.Metadata,
+			TransferLimit: a.TransferLimit, DailyLimit: a.DailyLimit,
 		})
 		if err != nil {
 			return err
@@ -243,9 +256,20 @@ func (b *book) saveAccounts(ctx context.Context, q *ledgerdb.Queries) error {
 	return nil
 }
 
+// orNone is a limit as an element of an array, where -1 stands for NULL.
+func orNone(limit decimal.NullDecimal) decimal.Decimal {
+	if !limit.Valid {
+		return noLimit
+	}
+	return limit.Decimal
+}
+
+var noLimit = decimal.NewFromInt(-1)
+
 func (b *book) saveTransfers(ctx context.Context, q *ledgerdb.Queries) error {
 	var created ledgerdb.InsertTransfersParams
 	var finished ledgerdb.FinishTransfersParams
+	var limited ledgerdb.SetRoleLimitsParams
 	for _, t := range b.changedTransfers {
 		var code, message string
 		if t.Failure != nil {
@@ -282,9 +306,19 @@ func (b *book) saveTransfers(ctx context.Context, q *ledgerdb.Queries) error {
 		created.CreatedAt = append(created.CreatedAt, t.CreatedAt)
 		created.FinishedAt = append(created.FinishedAt, orZero(t.FinishedAt))
 		created.HomeRegions = append(created.HomeRegions, cmp.Or(t.homeRegion, b.homeOf(t.SourceAccountID)))
+		if t.roleLimits != nil {
+			limited.TransferIds = append(limited.TransferIds, t.ID)
+			limited.TransferLimits = append(limited.TransferLimits, orNone(t.roleLimits.PerTransfer))
+			limited.DailyLimits = append(limited.DailyLimits, orNone(t.roleLimits.Daily))
+		}
 	}
 	if len(created.TransferIds) > 0 {
 		if err := q.InsertTransfers(ctx, created); err != nil {
+			return err
+		}
+	}
+	if len(limited.TransferIds) > 0 {
+		if err := q.SetRoleLimits(ctx, limited); err != nil {
 			return err
 		}
 	}
@@ -380,6 +414,8 @@ func accountFromRow(row ledgerdb.Account) Account {
 		Status: AccountStatus(row.Status), Posted: row.Posted, Held: row.Held,
 		OverdraftLimit: row.OverdraftLimit, Shortfall: row.Shortfall,
 		Postings: row.LastSeq, Version: row.Version, Metadata: row.Metadata, HomeRegion: row.HomeRegion,
+		OwnerID: row.OwnerID, TransferLimit: row.TransferLimit, DailyLimit: row.DailyLimit,
+		SpentSince: orZero(row.SpentSince).UTC(), Spent: row.Spent,
 		CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
 	}
 }

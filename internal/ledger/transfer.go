@@ -86,6 +86,9 @@ type TransferRequest struct {
 	EffectiveAt          *time.Time
 	Description          string
 	Metadata             json.RawMessage
+	// Limits are those of whoever asks; nil for none. They are no part of what makes
+	// two requests the same.
+	Limits *Limits
 
 	hash []byte
 	// isOneOfMany says that an amount with more decimals than the accounts'
@@ -116,6 +119,12 @@ func (r *TransferRequest) transfer(now time.Time) Transfer {
 }
 
 func (r *TransferRequest) apply(b *book) Result {
+	if !b.reaches(r.SourceAccountID) {
+		return failed(accountNotFound(r.SourceAccountID))
+	}
+	if !b.mayPayInto(r.DestinationAccountID) {
+		return failed(accountNotFound(r.DestinationAccountID))
+	}
 	entry := b.transfers[r.ID]
 	if entry != nil {
 		if result, done := entry.replay(r.hash); done {
@@ -126,7 +135,7 @@ func (r *TransferRequest) apply(b *book) Result {
 	if entry != nil { // accepted earlier, to be executed now
 		transfer = entry.Transfer
 	}
-	if failure := b.post(&transfer, guardFunds); failure != nil {
+	if failure := b.post(&transfer, guardFunds, r.Limits); failure != nil {
 		if failure.Code == InvalidAmount && entry == nil && !r.isOneOfMany {
 			b.isUnsure = !b.knowsIDs
 			return Result{Err: invalid("amount", "%s", failure.Message)}
@@ -140,6 +149,9 @@ func (r *TransferRequest) apply(b *book) Result {
 // with why. One that was accepted earlier ends by it too: an answer of FAILED
 // must stay true.
 func (r *TransferRequest) abort(b *book, why *Failure) Result {
+	if !b.reaches(r.SourceAccountID) {
+		return failed(why) // no record under another's account
+	}
 	transfer := r.transfer(b.now)
 	if entry := b.transfers[r.ID]; entry != nil {
 		if result, done := entry.replay(r.hash); done {
@@ -153,9 +165,20 @@ func (r *TransferRequest) abort(b *book, why *Failure) Result {
 // acceptance stores a request as PENDING, to be executed later.
 type acceptance struct{ *TransferRequest }
 
-func (a acceptance) keys(k *keys) { k.newTransfer(a.ID) }
+func (a acceptance) keys(k *keys) {
+	k.newTransfer(a.ID)
+	if k.reach != "" { // whose the source is has to be known now: it is executed for nobody
+		k.account(a.SourceAccountID)
+	}
+}
 
 func (a acceptance) apply(b *book) Result {
+	if !b.reaches(a.SourceAccountID) {
+		return failed(accountNotFound(a.SourceAccountID))
+	}
+	if !b.mayPayInto(a.DestinationAccountID) {
+		return failed(accountNotFound(a.DestinationAccountID))
+	}
 	if entry := b.transfers[a.ID]; entry != nil {
 		if string(entry.hash) != string(a.hash) {
 			return failed(duplicateTransaction(a.ID))
@@ -165,7 +188,8 @@ func (a acceptance) apply(b *book) Result {
 	transfer := a.transfer(b.now)
 	transfer.Status = Pending
 	result := b.record(transfer, a.hash)
-	b.transfers[a.ID].homeRegion = a.sourceHome
+	entry := b.transfers[a.ID]
+	entry.homeRegion, entry.roleLimits = a.sourceHome, a.Limits
 	return result
 }
 
@@ -191,6 +215,12 @@ func (r *Reversal) keys(k *keys) {
 }
 
 func (r *Reversal) apply(b *book) Result {
+	if payer := r.target.DestinationAccountID; !b.reaches(payer) {
+		return failed(accountNotFound(payer))
+	}
+	if receiver := r.target.SourceAccountID; !b.mayPayInto(receiver) {
+		return failed(accountNotFound(receiver))
+	}
 	if entry := b.transfers[r.ID]; entry != nil {
 		if result, done := entry.replay(r.hash); done {
 			return result
@@ -199,7 +229,7 @@ func (r *Reversal) apply(b *book) Result {
 	}
 	target := b.transfers[r.TargetID]
 	if target == nil {
-		return failed(TransactionNotFound.Failure("there is no transaction %s", r.TargetID))
+		return failed(transactionNotFound(r.TargetID))
 	}
 	transfer := Transfer{
 		ID: r.ID, Kind: KindReversal, ReversesID: r.TargetID,
@@ -214,10 +244,12 @@ func (r *Reversal) apply(b *book) Result {
 	if r.Force {
 		guard = guardNothing
 	}
-	if failure := b.post(&transfer, guard); failure != nil {
+	if failure := b.post(&transfer, guard, nil); failure != nil {
 		return b.fail(transfer, r.hash, failure)
 	}
-	return b.record(transfer, r.hash)
+	result := b.record(transfer, r.hash)
+	b.noteReversed(&transfer, r.Force)
+	return result
 }
 
 func (r *Reversal) refusal(b *book, target *transferEntry) *Failure {

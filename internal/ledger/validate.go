@@ -273,6 +273,12 @@ func (o *OpenAccount) validate() error {
 		f.add("accountType", "must be one of %s", list(AccountTypes))
 	}
 	f.currency(o.Currency)
+	if o.OwnerID != "" {
+		f.id("ownerId", o.OwnerID)
+		if o.Type.IsHouse() {
+			f.add("ownerId", "must be absent: accounts of type %s are the house's", o.Type)
+		}
+	}
 	if o.Balance.IsNegative() {
 		f.add("balance", "must not be negative")
 	}
@@ -282,20 +288,54 @@ func (o *OpenAccount) validate() error {
 	if !o.OverdraftLimit.Valid && !o.Type.IsHouse() {
 		o.OverdraftLimit = decimal.NewNullDecimal(decimal.Zero)
 	}
-	f.overdraftLimit(o.OverdraftLimit.Decimal, o.Currency)
+	f.limit("overdraftLimit", o.OverdraftLimit.Decimal, o.Currency)
 	if o.Metadata = f.metadata(o.Metadata); o.Metadata == nil {
 		o.Metadata = emptyObject
 	}
 	return f.err()
 }
 
-func (f *fields) overdraftLimit(limit decimal.Decimal, currency money.Currency) {
+func (f *fields) limit(field string, limit decimal.Decimal, currency money.Currency) {
 	if limit.IsNegative() {
-		f.add("overdraftLimit", "must not be negative")
+		f.add(field, "must not be negative")
 	}
 	if err := money.Check(limit, currency); err != nil {
-		f.add("overdraftLimit", "%v", err)
+		f.add(field, "%v", err)
 	}
+}
+
+// byOwner refuses what an owner may not decide for his own account: money out of
+// nothing, and terms that are there to bind him.
+func (o *OpenAccount) byOwner() error {
+	var f fields
+	if o.Type.IsHouse() {
+		f.add("accountType", "must be one of %s", list(customerTypes))
+	}
+	if o.Balance.IsPositive() {
+		f.add("balance", "must be zero: an owner can't give himself an opening balance")
+	}
+	if o.OverdraftLimit.Decimal.IsPositive() {
+		f.add("overdraftLimit", "must be zero: an owner can't set it himself")
+	}
+	return f.err()
+}
+
+func (u *UpdateAccount) byOwner() error {
+	var f fields
+	for _, term := range []struct {
+		field   string
+		isAsked bool
+	}{
+		{"status", u.Status != nil},
+		{"overdraftLimit", u.OverdraftLimit != nil},
+		{"transferLimit", u.TransferLimit != nil},
+		{"dailyLimit", u.DailyLimit != nil},
+	} {
+		if term.isAsked {
+			f.add(term.field, "can't be changed by the account's owner")
+		}
+	}
+	return f.err()
 }
 
 func (u *UpdateAccount) validate() error {
@@ -304,10 +344,23 @@ func (u *UpdateAccount) validate() error {
 		f.add("status", "must be ACTIVE or FROZEN; delete the account to close it")
 	}
 	if u.OverdraftLimit != nil {
-		f.overdraftLimit(*u.OverdraftLimit, "")
+		f.limit("overdraftLimit", *u.OverdraftLimit, "")
+	}
+	if u.TransferLimit != nil {
+		f.limit("transferLimit", u.TransferLimit.Decimal, "")
+	}
+	if u.DailyLimit != nil {
+		f.limit("dailyLimit", u.DailyLimit.Decimal, "")
 	}
 	u.Metadata = f.metadata(u.Metadata)
 	return f.err()
+}
+
+// Check says whether the request makes sense, whatever the books hold. Returns the
+// InvalidInput that Transfer would.
+func (r *TransferRequest) Check() error {
+	asked := *r // to look changes nothing
+	return asked.validate("")
 }
 
 func (r *TransferRequest) validate(prefix string) error {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,6 +40,7 @@ const offencesMax = 1000
 // invariants are the rules of the books, each as the query for its offenders:
 // subject and detail. Each is one pass over tables in the order of their primary
 // keys, or of two joined by them; the engine streams, this program keeps nothing.
+// $1, where there is one, is the time that all is read at.
 var invariants = []struct{ rule, sql string }{
 	{"transfer_postings_match", `
 		-- A completed transfer has exactly its two postings, the same amount out and in.
@@ -109,6 +111,40 @@ var invariants = []struct{ rule, sql string }{
 		    GROUP BY source_account_id
 		) AS h ON h.account_id = a.account_id
 		WHERE a.account_id IS NULL OR a.held <> coalesce(h.total, 0)`},
+	{"spent_equals_payments", `
+		-- What counts towards today's limit is what was paid since the first payment
+		-- that was counted, and what today's holds took or still keep. Of earlier days
+		-- nothing is proved: what they counted limits nothing any more. The counter
+		-- stops at zero; one that gave back more than it had counted shows here, as
+		-- less than what was paid later that day.
+		SELECT a.account_id, 'spent ' || a.spent::text || ', paid and held ' || coalesce(p.total::text, '0')
+		FROM accounts AS a
+		LEFT JOIN (
+		    SELECT s.account_id, sum(p.amount) AS total
+		    FROM (
+		        SELECT source_account_id AS account_id, amount, finished_at AS paid_at
+		        FROM transfers
+		        WHERE kind = 'TRANSFER' AND status = 'COMPLETED'
+		          AND finished_at >= date_trunc('day', $1::timestamptz AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+		        UNION ALL
+		        SELECT source_account_id,
+		               CASE status WHEN 'PENDING' THEN amount WHEN 'CAPTURED' THEN captured_amount ELSE 0 END,
+		               created_at
+		        FROM holds
+		        WHERE created_at >= date_trunc('day', $1::timestamptz AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+		    ) AS p
+		    JOIN accounts AS s ON s.account_id = p.account_id
+		    WHERE p.paid_at >= s.spent_since
+		      AND p.paid_at < (date_trunc('day', s.spent_since AT TIME ZONE 'UTC') + INTERVAL '1 day') AT TIME ZONE 'UTC'
+		    GROUP BY s.account_id
+		) AS p ON p.account_id = a.account_id
+		WHERE a.spent_since >= date_trunc('day', $1::timestamptz AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+		  AND a.spent <> coalesce(p.total, 0)`},
+	{"house_has_no_owner", `
+		-- An owner pays from his accounts; the house's have no limit.
+		SELECT account_id, 'type ' || account_type || ', owner ' || owner_id
+		FROM accounts
+		WHERE owner_id <> '' AND account_type IN ('ASSET', 'LIABILITY', 'EQUITY', 'REVENUE', 'EXPENSE')`},
 	{"captured_hold_has_transfer", `
 		SELECT h.hold_id, 'captured ' || h.captured_amount::text || ' by ' || coalesce(h.capture_id, 'nothing')
 		FROM holds AS h
@@ -208,7 +244,11 @@ func (p *Proof) measure(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (p *Proof) check(ctx context.Context, tx pgx.Tx, rule, sql string) error {
-	rows, err := tx.Query(ctx, sql+fmt.Sprintf("\nLIMIT %d", offencesMax+1))
+	var arguments []any
+	if strings.Contains(sql, "$1") {
+		arguments = append(arguments, p.At)
+	}
+	rows, err := tx.Query(ctx, sql+fmt.Sprintf("\nLIMIT %d", offencesMax+1), arguments...)
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,12 @@ var corruptions = []struct{ rule, subject, sql string }{
 	{"held_equals_holds", "a", "DELETE FROM holds WHERE hold_id = 'pending'"},
 	{"held_equals_holds", "a", "UPDATE holds SET status = 'PENDING' WHERE hold_id = 'voided'"},
 	{"held_equals_holds", "ghost", "UPDATE holds SET source_account_id = 'ghost' WHERE hold_id = 'pending'"},
+	{"spent_equals_payments", "b", "UPDATE accounts SET spent_since = now(), spent = 1 WHERE account_id = 'b'"},
+	{"spent_equals_payments", "spender", `WITH paid AS (UPDATE transfers SET finished_at = now() WHERE transfer_id = 't4' RETURNING finished_at)
+		UPDATE accounts SET spent_since = now(), spent = 4 WHERE account_id = 'spender'`},
+	{"spent_equals_payments", "b", `WITH held AS (UPDATE holds SET created_at = now(), source_account_id = 'b' WHERE hold_id = 'pending' RETURNING hold_id)
+		UPDATE accounts SET spent_since = now(), spent = 0 WHERE account_id = 'b'`},
+	{"house_has_no_owner", "house:opening:USD", "UPDATE accounts SET owner_id = 'ann' WHERE account_id = 'house:opening:USD'"},
 	{"captured_hold_has_transfer", "captured", "UPDATE holds SET captured_amount = 1 WHERE hold_id = 'captured'"},
 	{"captured_hold_has_transfer", "captured", "UPDATE holds SET capture_id = NULL WHERE hold_id = 'captured'"},
 	{"captured_hold_has_transfer", "captured", "UPDATE transfers SET hold_id = NULL WHERE transfer_id = 'c1'"},

@@ -21,7 +21,8 @@ WHERE transfer_id = ANY(@transfer_ids::text[])
   AND status IN ('PENDING', 'IN_PROGRESS')
   AND (lease_until IS NULL OR lease_until < @now::timestamptz)
 RETURNING transfer_id, kind, source_account_id, destination_account_id, amount, currency,
-          description, metadata, request_hash, effective_at, created_at;
+          description, metadata, request_hash, effective_at, created_at,
+          role_transfer_limit, role_daily_limit;
 
 -- How much is accepted and not done, and since when. Partial index.
 -- name: UnfinishedTransfers :one

@@ -11,7 +11,8 @@
 -- the database ends one, to be run again.
 -- name: LockAccounts :many
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
 FROM accounts
 WHERE account_id = ANY(@account_ids::text[])
 ORDER BY account_id
@@ -55,7 +56,8 @@ WHERE hold_id = ANY(@hold_ids::text[]);
 -- name: InsertAccounts :exec
 INSERT INTO accounts (
     account_id, account_type, currency, status, posted, held, overdraft_limit,
-    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+    owner_id, spent_since, spent
 )
 SELECT unnest(@account_ids::text[]),
        unnest(@account_types::text[]),
@@ -71,17 +73,22 @@ SELECT unnest(@account_ids::text[]),
        unnest(@opening_hashes::bytea[]),
        unnest(@created_at::timestamptz[]),
        unnest(@updated_at::timestamptz[]),
-       unnest(@home_regions::text[]);
+       unnest(@home_regions::text[]),
+       unnest(@owner_ids::text[]),
+       NULLIF(unnest(@spent_since::timestamptz[]), '0001-01-01 00:00:00+00'),
+       unnest(@spent::decimal[]);
 
 -- The region is named so that a database of several goes there straight.
 -- name: UpdateBalances :exec
 UPDATE accounts AS a
-SET posted     = u.posted,
-    held       = u.held,
-    shortfall  = u.shortfall,
-    last_seq   = u.last_seq,
-    version    = u.version,
-    updated_at = u.updated_at
+SET posted      = u.posted,
+    held        = u.held,
+    shortfall   = u.shortfall,
+    last_seq    = u.last_seq,
+    version     = u.version,
+    updated_at  = u.updated_at,
+    spent_since = NULLIF(u.spent_since, '0001-01-01 00:00:00+00'),
+    spent       = u.spent
 FROM (
     SELECT unnest(@account_ids::text[]) AS account_id,
            unnest(@posted::decimal[]) AS posted,
@@ -90,6 +97,8 @@ FROM (
            unnest(@last_seqs::bigint[]) AS last_seq,
            unnest(@versions::bigint[]) AS version,
            unnest(@updated_at::timestamptz[]) AS updated_at,
+           unnest(@spent_since::timestamptz[]) AS spent_since,
+           unnest(@spent::decimal[]) AS spent,
            unnest(@home_regions::text[]) AS home_region
 ) AS u
 WHERE a.account_id = u.account_id AND a.home_region = u.home_region;
@@ -99,6 +108,8 @@ WHERE a.account_id = u.account_id AND a.home_region = u.home_region;
 UPDATE accounts
 SET status          = @status,
     overdraft_limit = @overdraft_limit,
+    transfer_limit  = @transfer_limit,
+    daily_limit     = @daily_limit,
     metadata        = @metadata
 WHERE account_id = @account_id;
 
@@ -128,6 +139,19 @@ SELECT unnest(@transfer_ids::text[]),
        unnest(@created_at::timestamptz[]),
        NULLIF(unnest(@finished_at::timestamptz[]), '0001-01-01 00:00:00+00'),
        unnest(@home_regions::text[]);
+
+-- The limits that accepted transfers are executed under. By itself, because nearly
+-- no insert has any; -1 stands for NULL.
+-- name: SetRoleLimits :exec
+UPDATE transfers AS t
+SET role_transfer_limit = NULLIF(u.transfer_limit, -1),
+    role_daily_limit    = NULLIF(u.daily_limit, -1)
+FROM (
+    SELECT unnest(@transfer_ids::text[]) AS transfer_id,
+           unnest(@transfer_limits::decimal[]) AS transfer_limit,
+           unnest(@daily_limits::decimal[]) AS daily_limit
+) AS u
+WHERE t.transfer_id = u.transfer_id;
 
 -- The end of accepted transfers.
 -- name: FinishTransfers :exec

@@ -6,14 +6,16 @@
 
 -- name: GetAccount :one
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
 FROM accounts
 WHERE account_id = @account_id;
 
 -- In the order of the primary key, which no insert disturbs.
 -- name: ListAccounts :many
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
 FROM accounts
 WHERE account_id > @after_account_id
   AND (sqlc.narg(account_type)::text IS NULL OR account_type = sqlc.narg(account_type)::text)
@@ -22,6 +24,28 @@ WHERE account_id > @after_account_id
   AND (sqlc.narg(metadata)::jsonb IS NULL OR metadata @> sqlc.narg(metadata)::jsonb)
 ORDER BY account_id
 LIMIT @max_rows;
+
+-- One owner's, in the order of the partial index accounts_by_owner: nobody else's
+-- is read, however many there are.
+-- name: ListAccountsOfOwner :many
+SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
+FROM accounts
+WHERE owner_id = @owner_id AND owner_id <> ''
+  AND account_id > @after_account_id
+  AND (sqlc.narg(account_type)::text IS NULL OR account_type = sqlc.narg(account_type)::text)
+  AND (sqlc.narg(status)::text IS NULL OR status = sqlc.narg(status)::text)
+  AND (sqlc.narg(currency)::text IS NULL OR currency = sqlc.narg(currency)::text)
+  AND (sqlc.narg(metadata)::jsonb IS NULL OR metadata @> sqlc.narg(metadata)::jsonb)
+ORDER BY account_id
+LIMIT @max_rows;
+
+-- Which of these accounts are the owner's, and since when. Primary key lookups.
+-- name: OwnedAccounts :many
+SELECT account_id, created_at
+FROM accounts
+WHERE account_id = ANY(@account_ids::text[]) AND owner_id = @owner_id;
 
 -- name: GetTransfer :one
 SELECT t.transfer_id, t.kind, t.source_account_id, t.destination_account_id, t.amount, t.currency,
@@ -46,6 +70,10 @@ ORDER BY created_at DESC, transfer_id DESC
 LIMIT @max_rows;
 
 -- One account's, both directions: each branch is a range of its own index.
+-- failed_from leaves out what failed before the account was opened: it named an
+-- account that did not exist, and is nothing to whoever opened it later.
+-- hides_failed_receipts leaves out what others tried to pay: why it failed is about
+-- their accounts. A capture is the receiver's own.
 -- name: ListTransfersOfAccount :many
 SELECT transfer_id, kind, source_account_id, destination_account_id, amount, currency,
        status, failure_code, failure_message, description, metadata, hold_id, reverses_id,
@@ -56,6 +84,7 @@ FROM (
        AND (s.created_at, s.transfer_id) < (@before_time::timestamptz, @before_id::text)
        AND s.created_at >= @from_time::timestamptz
        AND s.created_at < @to_time::timestamptz
+       AND (s.status <> 'FAILED' OR s.created_at >= @failed_from::timestamptz)
        AND (sqlc.narg(status)::text IS NULL OR s.status = sqlc.narg(status)::text)
      ORDER BY s.created_at DESC, s.transfer_id DESC
      LIMIT @max_rows)
@@ -67,12 +96,40 @@ FROM (
        AND (d.created_at, d.transfer_id) < (@before_time::timestamptz, @before_id::text)
        AND d.created_at >= @from_time::timestamptz
        AND d.created_at < @to_time::timestamptz
+       AND (d.status <> 'FAILED' OR d.kind = 'CAPTURE' OR NOT @hides_failed_receipts::boolean)
        AND (sqlc.narg(status)::text IS NULL OR d.status = sqlc.narg(status)::text)
      ORDER BY d.created_at DESC, d.transfer_id DESC
      LIMIT @max_rows)
 ) AS both_directions
 ORDER BY created_at DESC, transfer_id DESC
 LIMIT @max_rows;
+
+-- What an account has paid since a time: a range of transfers_by_source, newest
+-- first and no more than max_rows, so that the work is bounded however busy it is.
+-- name: Outflow :one
+SELECT count(*) AS transfers, coalesce(sum(amount), 0)::decimal AS total
+FROM (
+    SELECT amount, status, kind
+    FROM transfers
+    WHERE source_account_id = @account_id
+      AND created_at >= @since::timestamptz
+    ORDER BY created_at DESC, transfer_id DESC
+    LIMIT @max_rows
+) AS recent
+WHERE status = 'COMPLETED'
+  AND kind IN ('TRANSFER', 'CAPTURE');
+
+-- Whether one account has ever paid another: a range of transfers_by_source, which
+-- ends at the first that is found.
+-- name: HasPaid :one
+SELECT EXISTS (
+    SELECT 1
+    FROM transfers
+    WHERE source_account_id = @source_account_id
+      AND destination_account_id = @destination_account_id
+      AND status = 'COMPLETED'
+      AND kind IN ('TRANSFER', 'CAPTURE')
+);
 
 -- The two postings of a transfer, by primary key.
 -- name: GetPostings :many
@@ -101,7 +158,8 @@ WHERE account_id = @account_id AND seq = @seq;
 -- for the one reading that must see every posting up to this moment.
 -- name: GetAccountSettled :one
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
 FROM accounts
 WHERE account_id = @account_id
 FOR SHARE;

@@ -22,7 +22,8 @@ WHERE transfer_id = ANY($3::text[])
   AND status IN ('PENDING', 'IN_PROGRESS')
   AND (lease_until IS NULL OR lease_until < $4::timestamptz)
 RETURNING transfer_id, kind, source_account_id, destination_account_id, amount, currency,
-          description, metadata, request_hash, effective_at, created_at
+          description, metadata, request_hash, effective_at, created_at,
+          role_transfer_limit, role_daily_limit
 `
 
 type ClaimTransfersParams struct {
@@ -44,6 +45,8 @@ type ClaimTransfersRow struct {
 	RequestHash          []byte
 	EffectiveAt          *time.Time
 	CreatedAt            time.Time
+	RoleTransferLimit    decimal.NullDecimal
+	RoleDailyLimit       decimal.NullDecimal
 }
 
 // Claims what nobody else has claimed meanwhile. The lease only spares double work;
@@ -74,6 +77,8 @@ func (q *Queries) ClaimTransfers(ctx context.Context, arg ClaimTransfersParams) 
 			&i.RequestHash,
 			&i.EffectiveAt,
 			&i.CreatedAt,
+			&i.RoleTransferLimit,
+			&i.RoleDailyLimit,
 		); err != nil {
 			return nil, err
 		}

@@ -216,7 +216,8 @@ func (q *Queries) FinishTransfers(ctx context.Context, arg FinishTransfersParams
 const InsertAccounts = `-- name: InsertAccounts :exec
 INSERT INTO accounts (
     account_id, account_type, currency, status, posted, held, overdraft_limit,
-    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+    shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+    owner_id, spent_since, spent
 )
 SELECT unnest($1::text[]),
        unnest($2::text[]),
@@ -232,7 +233,10 @@ SELECT unnest($1::text[]),
        unnest($12::bytea[]),
        unnest($13::timestamptz[]),
        unnest($14::timestamptz[]),
-       unnest($15::text[])
+       unnest($15::text[]),
+       unnest($16::text[]),
+       NULLIF(unnest($17::timestamptz[]), '0001-01-01 00:00:00+00'),
+       unnest($18::decimal[])
 `
 
 type InsertAccountsParams struct {
@@ -251,6 +255,9 @@ type InsertAccountsParams struct {
 	CreatedAt       []time.Time
 	UpdatedAt       []time.Time
 	HomeRegions     []string
+	OwnerIds        []string
+	SpentSince      []time.Time
+	Spent           []decimal.Decimal
 }
 
 func (q *Queries) InsertAccounts(ctx context.Context, arg InsertAccountsParams) error {
@@ -270,6 +277,9 @@ func (q *Queries) InsertAccounts(ctx context.Context, arg InsertAccountsParams) 
 		arg.CreatedAt,
 		arg.UpdatedAt,
 		arg.HomeRegions,
+		arg.OwnerIds,
+		arg.SpentSince,
+		arg.Spent,
 	)
 	return err
 }
@@ -453,7 +463,8 @@ func (q *Queries) InsertTransfers(ctx context.Context, arg InsertTransfersParams
 const LockAccounts = `-- name: LockAccounts :many
 
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
 FROM accounts
 WHERE account_id = ANY($1::text[])
 ORDER BY account_id
@@ -495,6 +506,11 @@ func (q *Queries) LockAccounts(ctx context.Context, accountIds []string) ([]Acco
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.HomeRegion,
+			&i.OwnerID,
+			&i.TransferLimit,
+			&i.DailyLimit,
+			&i.SpentSince,
+			&i.Spent,
 		); err != nil {
 			return nil, err
 		}
@@ -528,17 +544,46 @@ func (q *Queries) LockFirst(ctx context.Context, arg LockFirstParams) error {
 	return err
 }
 
+const SetRoleLimits = `-- name: SetRoleLimits :exec
+UPDATE transfers AS t
+SET role_transfer_limit = NULLIF(u.transfer_limit, -1),
+    role_daily_limit    = NULLIF(u.daily_limit, -1)
+FROM (
+    SELECT unnest($1::text[]) AS transfer_id,
+           unnest($2::decimal[]) AS transfer_limit,
+           unnest($3::decimal[]) AS daily_limit
+) AS u
+WHERE t.transfer_id = u.transfer_id
+`
+
+type SetRoleLimitsParams struct {
+	TransferIds    []string
+	TransferLimits []decimal.Decimal
+	DailyLimits    []decimal.Decimal
+}
+
+// The limits that accepted transfers are executed under. By itself, because nearly
+// no insert has any; -1 stands for NULL.
+func (q *Queries) SetRoleLimits(ctx context.Context, arg SetRoleLimitsParams) error {
+	_, err := q.db.Exec(ctx, SetRoleLimits, arg.TransferIds, arg.TransferLimits, arg.DailyLimits)
+	return err
+}
+
 const UpdateAccountTerms = `-- name: UpdateAccountTerms :exec
 UPDATE accounts
 SET status          = $1,
     overdraft_limit = $2,
-    metadata        = $3
-WHERE account_id = $4
+    transfer_limit  = $3,
+    daily_limit     = $4,
+    metadata        = $5
+WHERE account_id = $6
 `
 
 type UpdateAccountTermsParams struct {
 	Status         string
 	OverdraftLimit decimal.NullDecimal
+	TransferLimit  decimal.NullDecimal
+	DailyLimit     decimal.NullDecimal
 	Metadata       json.RawMessage
 	AccountID      string
 }
@@ -548,6 +593,8 @@ func (q *Queries) UpdateAccountTerms(ctx context.Context, arg UpdateAccountTerms
 	_, err := q.db.Exec(ctx, UpdateAccountTerms,
 		arg.Status,
 		arg.OverdraftLimit,
+		arg.TransferLimit,
+		arg.DailyLimit,
 		arg.Metadata,
 		arg.AccountID,
 	)
@@ -556,12 +603,14 @@ func (q *Queries) UpdateAccountTerms(ctx context.Context, arg UpdateAccountTerms
 
 const UpdateBalances = `-- name: UpdateBalances :exec
 UPDATE accounts AS a
-SET posted     = u.posted,
-    held       = u.held,
-    shortfall  = u.shortfall,
-    last_seq   = u.last_seq,
-    version    = u.version,
-    updated_at = u.updated_at
+SET posted      = u.posted,
+    held        = u.held,
+    shortfall   = u.shortfall,
+    last_seq    = u.last_seq,
+    version     = u.version,
+    updated_at  = u.updated_at,
+    spent_since = NULLIF(u.spent_since, '0001-01-01 00:00:00+00'),
+    spent       = u.spent
 FROM (
     SELECT unnest($1::text[]) AS account_id,
            unnest($2::decimal[]) AS posted,
@@ -570,7 +619,9 @@ FROM (
            unnest($5::bigint[]) AS last_seq,
            unnest($6::bigint[]) AS version,
            unnest($7::timestamptz[]) AS updated_at,
-           unnest($8::text[]) AS home_region
+           unnest($8::timestamptz[]) AS spent_since,
+           unnest($9::decimal[]) AS spent,
+           unnest($10::text[]) AS home_region
 ) AS u
 WHERE a.account_id = u.account_id AND a.home_region = u.home_region
 `
@@ -583,6 +634,8 @@ type UpdateBalancesParams struct {
 	LastSeqs    []int64
 	Versions    []int64
 	UpdatedAt   []time.Time
+	SpentSince  []time.Time
+	Spent       []decimal.Decimal
 	HomeRegions []string
 }
 
@@ -596,6 +649,8 @@ func (q *Queries) UpdateBalances(ctx context.Context, arg UpdateBalancesParams) 
 		arg.LastSeqs,
 		arg.Versions,
 		arg.UpdatedAt,
+		arg.SpentSince,
+		arg.Spent,
 		arg.HomeRegions,
 	)
 	return err

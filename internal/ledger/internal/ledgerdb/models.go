@@ -27,6 +27,11 @@ type Account struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	HomeRegion     string
+	OwnerID        string
+	TransferLimit  decimal.NullDecimal
+	DailyLimit     decimal.NullDecimal
+	SpentSince     *time.Time
+	Spent          decimal.Decimal
 }
 
 type Hold struct {
@@ -81,4 +86,6 @@ type Transfer struct {
 	LeaseOwner           *string
 	LeaseUntil           *time.Time
 	HomeRegion           string
+	RoleTransferLimit    decimal.NullDecimal
+	RoleDailyLimit       decimal.NullDecimal
 }

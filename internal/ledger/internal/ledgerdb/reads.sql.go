@@ -16,7 +16,8 @@ import (
 const GetAccount = `-- name: GetAccount :one
 
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
 FROM accounts
 WHERE account_id = $1
 `
@@ -45,13 +46,19 @@ func (q *Queries) GetAccount(ctx context.Context, accountID string) (Account, er
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.HomeRegion,
+		&i.OwnerID,
+		&i.TransferLimit,
+		&i.DailyLimit,
+		&i.SpentSince,
+		&i.Spent,
 	)
 	return i, err
 }
 
 const GetAccountSettled = `-- name: GetAccountSettled :one
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
 FROM accounts
 WHERE account_id = $1
 FOR SHARE
@@ -79,6 +86,11 @@ func (q *Queries) GetAccountSettled(ctx context.Context, accountID string) (Acco
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.HomeRegion,
+		&i.OwnerID,
+		&i.TransferLimit,
+		&i.DailyLimit,
+		&i.SpentSince,
+		&i.Spent,
 	)
 	return i, err
 }
@@ -251,9 +263,35 @@ func (q *Queries) GetTransfer(ctx context.Context, transferID string) (GetTransf
 	return i, err
 }
 
+const HasPaid = `-- name: HasPaid :one
+SELECT EXISTS (
+    SELECT 1
+    FROM transfers
+    WHERE source_account_id = $1
+      AND destination_account_id = $2
+      AND status = 'COMPLETED'
+      AND kind IN ('TRANSFER', 'CAPTURE')
+)
+`
+
+type HasPaidParams struct {
+	SourceAccountID      string
+	DestinationAccountID string
+}
+
+// Whether one account has ever paid another: a range of transfers_by_source, which
+// ends at the first that is found.
+func (q *Queries) HasPaid(ctx context.Context, arg HasPaidParams) (bool, error) {
+	row := q.db.QueryRow(ctx, HasPaid, arg.SourceAccountID, arg.DestinationAccountID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const ListAccounts = `-- name: ListAccounts :many
 SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
-       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
 FROM accounts
 WHERE account_id > $1
   AND ($2::text IS NULL OR account_type = $2::text)
@@ -306,6 +344,87 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]A
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.HomeRegion,
+			&i.OwnerID,
+			&i.TransferLimit,
+			&i.DailyLimit,
+			&i.SpentSince,
+			&i.Spent,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListAccountsOfOwner = `-- name: ListAccountsOfOwner :many
+SELECT account_id, account_type, currency, status, posted, held, overdraft_limit,
+       shortfall, last_seq, version, metadata, opening_hash, created_at, updated_at, home_region,
+       owner_id, transfer_limit, daily_limit, spent_since, spent
+FROM accounts
+WHERE owner_id = $1 AND owner_id <> ''
+  AND account_id > $2
+  AND ($3::text IS NULL OR account_type = $3::text)
+  AND ($4::text IS NULL OR status = $4::text)
+  AND ($5::text IS NULL OR currency = $5::text)
+  AND ($6::jsonb IS NULL OR metadata @> $6::jsonb)
+ORDER BY account_id
+LIMIT $7
+`
+
+type ListAccountsOfOwnerParams struct {
+	OwnerID        string
+	AfterAccountID string
+	AccountType    *string
+	Status         *string
+	Currency       *string
+	Metadata       json.RawMessage
+	MaxRows        int32
+}
+
+// One owner's, in the order of the partial index accounts_by_owner: nobody else's
+// is read, however many there are.
+func (q *Queries) ListAccountsOfOwner(ctx context.Context, arg ListAccountsOfOwnerParams) ([]Account, error) {
+	rows, err := q.db.Query(ctx, ListAccountsOfOwner,
+		arg.OwnerID,
+		arg.AfterAccountID,
+		arg.AccountType,
+		arg.Status,
+		arg.Currency,
+		arg.Metadata,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Account
+	for rows.Next() {
+		var i Account
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.AccountType,
+			&i.Currency,
+			&i.Status,
+			&i.Posted,
+			&i.Held,
+			&i.OverdraftLimit,
+			&i.Shortfall,
+			&i.LastSeq,
+			&i.Version,
+			&i.Metadata,
+			&i.OpeningHash,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.HomeRegion,
+			&i.OwnerID,
+			&i.TransferLimit,
+			&i.DailyLimit,
+			&i.SpentSince,
+			&i.Spent,
 		); err != nil {
 			return nil, err
 		}
@@ -466,38 +585,42 @@ SELECT transfer_id, kind, source_account_id, destination_account_id, amount, cur
        status, failure_code, failure_message, description, metadata, hold_id, reverses_id,
        source_seq, destination_seq, request_hash, effective_at, created_at, finished_at
 FROM (
-    (SELECT s.transfer_id, s.kind, s.source_account_id, s.destination_account_id, s.amount, s.currency, s.status, s.failure_code, s.failure_message, s.description, s.metadata, s.hold_id, s.reverses_id, s.source_seq, s.destination_seq, s.request_hash, s.effective_at, s.created_at, s.finished_at, s.lease_owner, s.lease_until, s.home_region FROM transfers AS s
+    (SELECT s.transfer_id, s.kind, s.source_account_id, s.destination_account_id, s.amount, s.currency, s.status, s.failure_code, s.failure_message, s.description, s.metadata, s.hold_id, s.reverses_id, s.source_seq, s.destination_seq, s.request_hash, s.effective_at, s.created_at, s.finished_at, s.lease_owner, s.lease_until, s.home_region, s.role_transfer_limit, s.role_daily_limit FROM transfers AS s
      WHERE s.source_account_id = $1
        AND (s.created_at, s.transfer_id) < ($2::timestamptz, $3::text)
        AND s.created_at >= $4::timestamptz
        AND s.created_at < $5::timestamptz
-       AND ($6::text IS NULL OR s.status = $6::text)
+       AND (s.status <> 'FAILED' OR s.created_at >= $6::timestamptz)
+       AND ($7::text IS NULL OR s.status = $7::text)
      ORDER BY s.created_at DESC, s.transfer_id DESC
-     LIMIT $7)
+     LIMIT $8)
     UNION ALL
-    (SELECT d.transfer_id, d.kind, d.source_account_id, d.destination_account_id, d.amount, d.currency, d.status, d.failure_code, d.failure_message, d.description, d.metadata, d.hold_id, d.reverses_id, d.source_seq, d.destination_seq, d.request_hash, d.effective_at, d.created_at, d.finished_at, d.lease_owner, d.lease_until, d.home_region FROM transfers AS d
+    (SELECT d.transfer_id, d.kind, d.source_account_id, d.destination_account_id, d.amount, d.currency, d.status, d.failure_code, d.failure_message, d.description, d.metadata, d.hold_id, d.reverses_id, d.source_seq, d.destination_seq, d.request_hash, d.effective_at, d.created_at, d.finished_at, d.lease_owner, d.lease_until, d.home_region, d.role_transfer_limit, d.role_daily_limit FROM transfers AS d
      WHERE d.destination_account_id = $1
        -- A transfer to the same account is refused and recorded: list it once.
        AND d.source_account_id <> $1
        AND (d.created_at, d.transfer_id) < ($2::timestamptz, $3::text)
        AND d.created_at >= $4::timestamptz
        AND d.created_at < $5::timestamptz
-       AND ($6::text IS NULL OR d.status = $6::text)
+       AND (d.status <> 'FAILED' OR d.kind = 'CAPTURE' OR NOT $9::boolean)
+       AND ($7::text IS NULL OR d.status = $7::text)
      ORDER BY d.created_at DESC, d.transfer_id DESC
-     LIMIT $7)
+     LIMIT $8)
 ) AS both_directions
 ORDER BY created_at DESC, transfer_id DESC
-LIMIT $7
+LIMIT $8
 `
 
 type ListTransfersOfAccountParams struct {
-	AccountID  string
-	BeforeTime time.Time
-	BeforeID   string
-	FromTime   time.Time
-	ToTime     time.Time
-	Status     *string
-	MaxRows    int32
+	AccountID           string
+	BeforeTime          time.Time
+	BeforeID            string
+	FromTime            time.Time
+	ToTime              time.Time
+	FailedFrom          time.Time
+	Status              *string
+	MaxRows             int32
+	HidesFailedReceipts bool
 }
 
 type ListTransfersOfAccountRow struct {
@@ -523,6 +646,10 @@ type ListTransfersOfAccountRow struct {
 }
 
 // One account's, both directions: each branch is a range of its own index.
+// failed_from leaves out what failed before the account was opened: it named an
+// account that did not exist, and is nothing to whoever opened it later.
+// hides_failed_receipts leaves out what others tried to pay: why it failed is about
+// their accounts. A capture is the receiver's own.
 func (q *Queries) ListTransfersOfAccount(ctx context.Context, arg ListTransfersOfAccountParams) ([]ListTransfersOfAccountRow, error) {
 	rows, err := q.db.Query(ctx, ListTransfersOfAccount,
 		arg.AccountID,
@@ -530,8 +657,10 @@ func (q *Queries) ListTransfersOfAccount(ctx context.Context, arg ListTransfersO
 		arg.BeforeID,
 		arg.FromTime,
 		arg.ToTime,
+		arg.FailedFrom,
 		arg.Status,
 		arg.MaxRows,
+		arg.HidesFailedReceipts,
 	)
 	if err != nil {
 		return nil, err
@@ -561,6 +690,77 @@ func (q *Queries) ListTransfersOfAccount(ctx context.Context, arg ListTransfersO
 			&i.CreatedAt,
 			&i.FinishedAt,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const Outflow = `-- name: Outflow :one
+SELECT count(*) AS transfers, coalesce(sum(amount), 0)::decimal AS total
+FROM (
+    SELECT amount, status, kind
+    FROM transfers
+    WHERE source_account_id = $1
+      AND created_at >= $2::timestamptz
+    ORDER BY created_at DESC, transfer_id DESC
+    LIMIT $3
+) AS recent
+WHERE status = 'COMPLETED'
+  AND kind IN ('TRANSFER', 'CAPTURE')
+`
+
+type OutflowParams struct {
+	AccountID string
+	Since     time.Time
+	MaxRows   int32
+}
+
+type OutflowRow struct {
+	Transfers int64
+	Total     decimal.Decimal
+}
+
+// What an account has paid since a time: a range of transfers_by_source, newest
+// first and no more than max_rows, so that the work is bounded however busy it is.
+func (q *Queries) Outflow(ctx context.Context, arg OutflowParams) (OutflowRow, error) {
+	row := q.db.QueryRow(ctx, Outflow, arg.AccountID, arg.Since, arg.MaxRows)
+	var i OutflowRow
+	err := row.Scan(&i.Transfers, &i.Total)
+	return i, err
+}
+
+const OwnedAccounts = `-- name: OwnedAccounts :many
+SELECT account_id, created_at
+FROM accounts
+WHERE account_id = ANY($1::text[]) AND owner_id = $2
+`
+
+type OwnedAccountsParams struct {
+	AccountIds []string
+	OwnerID    string
+}
+
+type OwnedAccountsRow struct {
+	AccountID string
+	CreatedAt time.Time
+}
+
+// Which of these accounts are the owner's, and since when. Primary key lookups.
+func (q *Queries) OwnedAccounts(ctx context.Context, arg OwnedAccountsParams) ([]OwnedAccountsRow, error) {
+	rows, err := q.db.Query(ctx, OwnedAccounts, arg.AccountIds, arg.OwnerID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OwnedAccountsRow
+	for rows.Next() {
+		var i OwnedAccountsRow
+		if err := rows.Scan(&i.AccountID, &i.CreatedAt); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

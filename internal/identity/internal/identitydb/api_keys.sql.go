@@ -11,63 +11,441 @@ import (
 )
 
 const countAPIKeys = `-- name: CountAPIKeys :one
-SELECT count(*) FROM api_keys WHERE revoked_at IS NULL
+SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1::timestamptz)
 `
 
-func (q *Queries) CountAPIKeys(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, countAPIKeys)
+func (q *Queries) CountAPIKeys(ctx context.Context, now time.Time) (int64, error) {
+	row := q.db.QueryRow(ctx, countAPIKeys, now)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
 const findAPIKey = `-- name: FindAPIKey :one
-SELECT key_id, name, created_at
-FROM api_keys
-WHERE secret_hash = $1 AND revoked_at IS NULL
+SELECT k.key_id, k.name, k.role, k.scopes, k.owner_id, k.allowed_networks, k.expires_at, k.last_used_at,
+    k.person_id, coalesce(u.role, '')::text AS person_role, coalesce(u.status, '')::text AS person_status
+FROM api_keys AS k
+LEFT JOIN users AS u ON u.user_id = k.person_id
+WHERE k.secret_hash = $1 AND k.revoked_at IS NULL
 `
 
 type FindAPIKeyRow struct {
-	KeyID     string
-	Name      string
-	CreatedAt time.Time
+	KeyID           string
+	Name            string
+	Role            string
+	Scopes          []string
+	OwnerID         string
+	AllowedNetworks []string
+	ExpiresAt       *time.Time
+	LastUsedAt      *time.Time
+	PersonID        string
+	PersonRole      string
+	PersonStatus    string
 }
 
+// What a caller may do by a key: by api_keys_secret_hash_key and the primary key of
+// the person behind it. One who is locked, or has lost his role, takes his keys
+// with him, so that both are read at once.
 func (q *Queries) FindAPIKey(ctx context.Context, secretHash []byte) (FindAPIKeyRow, error) {
 	row := q.db.QueryRow(ctx, findAPIKey, secretHash)
 	var i FindAPIKeyRow
-	err := row.Scan(&i.KeyID, &i.Name, &i.CreatedAt)
+	err := row.Scan(
+		&i.KeyID,
+		&i.Name,
+		&i.Role,
+		&i.Scopes,
+		&i.OwnerID,
+		&i.AllowedNetworks,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.PersonID,
+		&i.PersonRole,
+		&i.PersonStatus,
+	)
+	return i, err
+}
+
+const getAPIKey = `-- name: GetAPIKey :one
+SELECT key_id, name, created_at, revoked_at, role, scopes, owner_id, allowed_networks, expires_at,
+    last_used_at, last_used_address, prefix, replaced_by, created_by
+FROM api_keys
+WHERE key_id = $1 AND ($2::text = '' OR owner_id = $2::text)
+`
+
+type GetAPIKeyParams struct {
+	KeyID   string
+	OwnerID string
+}
+
+type GetAPIKeyRow struct {
+	KeyID           string
+	Name            string
+	CreatedAt       time.Time
+	RevokedAt       *time.Time
+	Role            string
+	Scopes          []string
+	OwnerID         string
+	AllowedNetworks []string
+	ExpiresAt       *time.Time
+	LastUsedAt      *time.Time
+	LastUsedAddress string
+	Prefix          string
+	ReplacedBy      string
+	CreatedBy       string
+}
+
+func (q *Queries) GetAPIKey(ctx context.Context, arg GetAPIKeyParams) (GetAPIKeyRow, error) {
+	row := q.db.QueryRow(ctx, getAPIKey, arg.KeyID, arg.OwnerID)
+	var i GetAPIKeyRow
+	err := row.Scan(
+		&i.KeyID,
+		&i.Name,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.Role,
+		&i.Scopes,
+		&i.OwnerID,
+		&i.AllowedNetworks,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.LastUsedAddress,
+		&i.Prefix,
+		&i.ReplacedBy,
+		&i.CreatedBy,
+	)
 	return i, err
 }
 
 const insertAPIKey = `-- name: InsertAPIKey :exec
-INSERT INTO api_keys (key_id, name, secret_hash, created_at)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT (secret_hash) DO UPDATE SET revoked_at = NULL
+INSERT INTO api_keys (
+    key_id, name, secret_hash, created_at, role, scopes, owner_id, allowed_networks, expires_at, prefix, created_by,
+    person_id
+)
+VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8,
+    $9::timestamptz, $10, $11,
+    $12
+)
 `
 
 type InsertAPIKeyParams struct {
-	KeyID      string
-	Name       string
-	SecretHash []byte
-	CreatedAt  time.Time
+	KeyID           string
+	Name            string
+	SecretHash      []byte
+	CreatedAt       time.Time
+	Role            string
+	Scopes          []string
+	OwnerID         string
+	AllowedNetworks []string
+	ExpiresAt       *time.Time
+	Prefix          string
+	CreatedBy       string
+	PersonID        string
 }
 
-// Safe to repeat: a key that is there already is valid (again).
 func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) error {
 	_, err := q.db.Exec(ctx, insertAPIKey,
 		arg.KeyID,
 		arg.Name,
 		arg.SecretHash,
 		arg.CreatedAt,
+		arg.Role,
+		arg.Scopes,
+		arg.OwnerID,
+		arg.AllowedNetworks,
+		arg.ExpiresAt,
+		arg.Prefix,
+		arg.CreatedBy,
+		arg.PersonID,
 	)
 	return err
 }
 
-const revokeOtherAPIKeys = `-- name: RevokeOtherAPIKeys :execrows
+const listAPIKeys = `-- name: ListAPIKeys :many
+SELECT key_id, name, created_at, revoked_at, role, scopes, owner_id, allowed_networks, expires_at,
+    last_used_at, last_used_address, prefix, replaced_by, created_by
+FROM api_keys
+WHERE key_id > $1
+  AND ($2::text = '' OR owner_id = $2::text)
+  AND left(prefix, length($3::text)) = $3::text
+ORDER BY key_id
+LIMIT $4
+`
+
+type ListAPIKeysParams struct {
+	After   string
+	OwnerID string
+	Prefix  string
+	MaxKeys int32
+}
+
+type ListAPIKeysRow struct {
+	KeyID           string
+	Name            string
+	CreatedAt       time.Time
+	RevokedAt       *time.Time
+	Role            string
+	Scopes          []string
+	OwnerID         string
+	AllowedNetworks []string
+	ExpiresAt       *time.Time
+	LastUsedAt      *time.Time
+	LastUsedAddress string
+	Prefix          string
+	ReplacedBy      string
+	CreatedBy       string
+}
+
+// By primary key, or by api_keys_by_owner.
+func (q *Queries) ListAPIKeys(ctx context.Context, arg ListAPIKeysParams) ([]ListAPIKeysRow, error) {
+	rows, err := q.db.Query(ctx, listAPIKeys,
+		arg.After,
+		arg.OwnerID,
+		arg.Prefix,
+		arg.MaxKeys,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListAPIKeysRow
+	for rows.Next() {
+		var i ListAPIKeysRow
+		if err := rows.Scan(
+			&i.KeyID,
+			&i.Name,
+			&i.CreatedAt,
+			&i.RevokedAt,
+			&i.Role,
+			&i.Scopes,
+			&i.OwnerID,
+			&i.AllowedNetworks,
+			&i.ExpiresAt,
+			&i.LastUsedAt,
+			&i.LastUsedAddress,
+			&i.Prefix,
+			&i.ReplacedBy,
+			&i.CreatedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockAPIKey = `-- name: LockAPIKey :one
+SELECT key_id, name, created_at, revoked_at, role, scopes, owner_id, allowed_networks, expires_at,
+    last_used_at, last_used_address, prefix, replaced_by, created_by
+FROM api_keys
+WHERE key_id = $1 AND ($2::text = '' OR owner_id = $2::text)
+FOR UPDATE
+`
+
+type LockAPIKeyParams struct {
+	KeyID   string
+	OwnerID string
+}
+
+type LockAPIKeyRow struct {
+	KeyID           string
+	Name            string
+	CreatedAt       time.Time
+	RevokedAt       *time.Time
+	Role            string
+	Scopes          []string
+	OwnerID         string
+	AllowedNetworks []string
+	ExpiresAt       *time.Time
+	LastUsedAt      *time.Time
+	LastUsedAddress string
+	Prefix          string
+	ReplacedBy      string
+	CreatedBy       string
+}
+
+func (q *Queries) LockAPIKey(ctx context.Context, arg LockAPIKeyParams) (LockAPIKeyRow, error) {
+	row := q.db.QueryRow(ctx, lockAPIKey, arg.KeyID, arg.OwnerID)
+	var i LockAPIKeyRow
+	err := row.Scan(
+		&i.KeyID,
+		&i.Name,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.Role,
+		&i.Scopes,
+		&i.OwnerID,
+		&i.AllowedNetworks,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.LastUsedAddress,
+		&i.Prefix,
+		&i.ReplacedBy,
+		&i.CreatedBy,
+	)
+	return i, err
+}
+
+const lockAPIKeyByHash = `-- name: LockAPIKeyByHash :one
+SELECT key_id, name, revoked_at, expires_at
+FROM api_keys
+WHERE secret_hash = $1
+FOR UPDATE
+`
+
+type LockAPIKeyByHashRow struct {
+	KeyID     string
+	Name      string
+	RevokedAt *time.Time
+	ExpiresAt *time.Time
+}
+
+// The bootstrap key: locked, since several replicas start at once.
+func (q *Queries) LockAPIKeyByHash(ctx context.Context, secretHash []byte) (LockAPIKeyByHashRow, error) {
+	row := q.db.QueryRow(ctx, lockAPIKeyByHash, secretHash)
+	var i LockAPIKeyByHashRow
+	err := row.Scan(
+		&i.KeyID,
+		&i.Name,
+		&i.RevokedAt,
+		&i.ExpiresAt,
+	)
+	return i, err
+}
+
+const noteAPIKeyUses = `-- name: NoteAPIKeyUses :exec
+UPDATE api_keys AS k
+SET last_used_at = u.used_at, last_used_address = u.address
+FROM (
+    SELECT unnest($1::text[]) AS key_id,
+           unnest($2::timestamptz[]) AS used_at,
+           unnest($3::text[]) AS address
+) AS u
+WHERE k.key_id = u.key_id AND (k.last_used_at IS NULL OR k.last_used_at <= u.used_at - INTERVAL '1 minute')
+`
+
+type NoteAPIKeyUsesParams struct {
+	KeyIds    []string
+	UsedAt    []time.Time
+	Addresses []string
+}
+
+// Not again within a minute, whichever replica saw it.
+func (q *Queries) NoteAPIKeyUses(ctx context.Context, arg NoteAPIKeyUsesParams) error {
+	_, err := q.db.Exec(ctx, noteAPIKeyUses, arg.KeyIds, arg.UsedAt, arg.Addresses)
+	return err
+}
+
+const oddAPIKeys = `-- name: OddAPIKeys :many
+SELECT key_id, name, role, secret_hash, expires_at, last_used_at
+FROM api_keys
+WHERE prefix = '' AND owner_id = '' AND revoked_at IS NULL
+`
+
+type OddAPIKeysRow struct {
+	KeyID      string
+	Name       string
+	Role       string
+	SecretHash []byte
+	ExpiresAt  *time.Time
+	LastUsedAt *time.Time
+}
+
+// The few keys without a prefix, which have any form: bootstrap keys. By
+// api_keys_by_prefix.
+func (q *Queries) OddAPIKeys(ctx context.Context) ([]OddAPIKeysRow, error) {
+	rows, err := q.db.Query(ctx, oddAPIKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OddAPIKeysRow
+	for rows.Next() {
+		var i OddAPIKeysRow
+		if err := rows.Scan(
+			&i.KeyID,
+			&i.Name,
+			&i.Role,
+			&i.SecretHash,
+			&i.ExpiresAt,
+			&i.LastUsedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const personBehindKey = `-- name: PersonBehindKey :one
+SELECT person_id
+FROM api_keys
+WHERE key_id = $1
+`
+
+func (q *Queries) PersonBehindKey(ctx context.Context, keyID string) (string, error) {
+	row := q.db.QueryRow(ctx, personBehindKey, keyID)
+	var person_id string
+	err := row.Scan(&person_id)
+	return person_id, err
+}
+
+const replaceAPIKey = `-- name: ReplaceAPIKey :exec
+UPDATE api_keys
+SET replaced_by = $1, expires_at = $2::timestamptz
+WHERE key_id = $3
+`
+
+type ReplaceAPIKeyParams struct {
+	ReplacedBy string
+	ExpiresAt  time.Time
+	KeyID      string
+}
+
+func (q *Queries) ReplaceAPIKey(ctx context.Context, arg ReplaceAPIKeyParams) error {
+	_, err := q.db.Exec(ctx, replaceAPIKey, arg.ReplacedBy, arg.ExpiresAt, arg.KeyID)
+	return err
+}
+
+const reviveAPIKey = `-- name: ReviveAPIKey :exec
+UPDATE api_keys
+SET revoked_at = NULL
+WHERE key_id = $1
+`
+
+func (q *Queries) ReviveAPIKey(ctx context.Context, keyID string) error {
+	_, err := q.db.Exec(ctx, reviveAPIKey, keyID)
+	return err
+}
+
+const revokeAPIKey = `-- name: RevokeAPIKey :exec
+UPDATE api_keys
+SET revoked_at = $1::timestamptz, expires_at = $2::timestamptz
+WHERE key_id = $3
+`
+
+type RevokeAPIKeyParams struct {
+	Now       time.Time
+	ExpiresAt *time.Time
+	KeyID     string
+}
+
+func (q *Queries) RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) error {
+	_, err := q.db.Exec(ctx, revokeAPIKey, arg.Now, arg.ExpiresAt, arg.KeyID)
+	return err
+}
+
+const revokeOtherAPIKeys = `-- name: RevokeOtherAPIKeys :many
 UPDATE api_keys
 SET revoked_at = $1::timestamptz
 WHERE name = $2 AND secret_hash <> $3 AND revoked_at IS NULL
+RETURNING key_id
 `
 
 type RevokeOtherAPIKeysParams struct {
@@ -77,10 +455,22 @@ type RevokeOtherAPIKeysParams struct {
 }
 
 // The bootstrap key of an earlier configuration ends when another is configured.
-func (q *Queries) RevokeOtherAPIKeys(ctx context.Context, arg RevokeOtherAPIKeysParams) (int64, error) {
-	result, err := q.db.Exec(ctx, revokeOtherAPIKeys, arg.Now, arg.Name, arg.SecretHash)
+func (q *Queries) RevokeOtherAPIKeys(ctx context.Context, arg RevokeOtherAPIKeysParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, revokeOtherAPIKeys, arg.Now, arg.Name, arg.SecretHash)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var key_id string
+		if err := rows.Scan(&key_id); err != nil {
+			return nil, err
+		}
+		items = append(items, key_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

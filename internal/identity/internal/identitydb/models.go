@@ -9,9 +9,94 @@ import (
 )
 
 type ApiKey struct {
-	KeyID      string
-	Name       string
-	SecretHash []byte
+	KeyID           string
+	Name            string
+	SecretHash      []byte
+	CreatedAt       time.Time
+	RevokedAt       *time.Time
+	Role            string
+	Scopes          []string
+	OwnerID         string
+	AllowedNetworks []string
+	ExpiresAt       *time.Time
+	LastUsedAt      *time.Time
+	LastUsedAddress string
+	Prefix          string
+	ReplacedBy      string
+	CreatedBy       string
+	PersonID        string
+}
+
+type LinkedAccount struct {
+	LinkedAccountID string
+	UserID          string
+	Kind            string
+	BankName        string
+	LastFour        string
+	Sealed          string
+	Fingerprint     []byte
+	CreatedAt       time.Time
+}
+
+type RecoveryCode struct {
+	UserID    string
+	CodeHash  []byte
+	CreatedAt time.Time
+}
+
+type SecondFactor struct {
+	UserID    string
+	Secret    string
+	LastStep  int64
+	CreatedAt time.Time
+}
+
+type Session struct {
+	TokenHash  []byte
+	SessionID  string
+	UserID     string
+	Address    string
+	Agent      string
 	CreatedAt  time.Time
-	RevokedAt  *time.Time
+	LastUsedAt time.Time
+	ProvenAt   time.Time
+	EndsAt     time.Time
+	ExpiresAt  time.Time
+}
+
+type SignInThrottle struct {
+	Subject    []byte
+	Place      []byte
+	Failures   float64
+	WaitsUntil time.Time
+	Refusals   int64
+	AttemptID  string
+	IsKnown    bool
+	ExpiresAt  time.Time
+}
+
+type User struct {
+	UserID          string
+	Email           *string
+	EmailVerifiedAt *time.Time
+	PasswordHash    string
+	Role            string
+	Status          string
+	Name            string
+	Phone           string
+	Address         string
+	Locale          string
+	SecondFactorAt  *time.Time
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+}
+
+type UserToken struct {
+	UserID       string
+	Purpose      string
+	TokenHash    []byte
+	PasswordHash string
+	Name         string
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
 }

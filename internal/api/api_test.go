@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,9 +17,12 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/shopspring/decimal"
 
 	"florin/internal/api"
+	"florin/internal/identity"
 	"florin/internal/ledger"
+	"florin/internal/money"
 	"florin/internal/platform/database"
 	"florin/internal/platform/dbtest"
 	"florin/internal/platform/id"
@@ -45,7 +49,7 @@ func serve(t *testing.T, databaseURL string) *server {
 	t.Helper()
 	s := &server{
 		t: t, db: dbtest.Open(t, databaseURL, database.Options{MaxConns: 4}),
-		metrics: prometheus.NewRegistry(), log: &logLines{},
+		metrics: prometheus.NewRegistry(), log: newLog(t),
 	}
 	writes := dbtest.Open(t, databaseURL, database.Options{Plans: database.PlansPinned, MaxConns: 2})
 	s.ledger = ledger.New(s.db, writes, ledger.Options{Log: slog.New(slog.DiscardHandler)})
@@ -55,7 +59,7 @@ func serve(t *testing.T, databaseURL string) *server {
 		s.ledger.Run(ctx)
 	})
 	listener := httptest.NewServer(api.New(api.Options{
-		Ledger: s.ledger, Exports: exportsOf(t, s.db), Authenticate: authenticate, Ready: s.db.Ping,
+		Ledger: s.ledger, Exports: exportsOf(t, s.db), Authenticate: authenticate, AmountLimits: testLimits, Ready: s.db.Ping,
 		Log: slog.New(slog.NewJSONHandler(s.log, nil)), Registry: s.metrics, Version: "test",
 	}))
 	t.Cleanup(func() {
@@ -67,34 +71,32 @@ func serve(t *testing.T, databaseURL string) *server {
 	return s
 }
 
-func authenticate(_ context.Context, token string) (api.Actor, error) {
+// authenticate knows two keys, and tokens like merchant:OWNER of a role and, if it
+// has one, its owner.
+func authenticate(_ context.Context, token string, _ netip.Addr) (identity.Principal, error) {
 	switch token {
 	case key, otherKey:
-		return api.Actor{ID: "actor-" + token, Name: token}, nil
+		name := strings.TrimPrefix(token, "key-of-")
+		return identity.Principal{Kind: identity.KeyPrincipal, ID: "actor-" + name, Name: name, Role: identity.Admin}, nil
 	case "database-down":
-		return api.Actor{}, database.ErrUnavailable
+		return identity.Principal{}, database.ErrUnavailable
 	case "panic":
 		panic("secret of the program")
 	}
-	return api.Actor{}, api.ErrUnauthenticated
+	role, owner, isOfRole := strings.Cut(token, ":")
+	if !isOfRole {
+		return identity.Principal{}, api.ErrUnauthenticated
+	}
+	return identity.Principal{
+		Kind: identity.KeyPrincipal, ID: "actor-" + token, Name: token, Role: identity.Role(role), OwnerID: owner, UserID: owner,
+	}, nil
 }
 
-// logLines keeps what was logged.
-type logLines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+// testLimits are what owners may pay in the tests.
+func testLimits(context.Context, identity.Role, money.Currency) (ledger.Limits, error) {
+	return ledger.Limits{
+		PerTransfer: decimal.NewNullDecimal(decimal.NewFromInt(100)), Daily: decimal.NewNullDecimal(decimal.NewFromInt(250)),
+	}, nil
 }
 
 // answer is a response, read.
@@ -110,15 +112,18 @@ type answer struct {
 func (s *server) call(method, path string, body any, headers ...string) answer {
 	s.t.Helper()
 	var reader io.Reader
+	var sent string
 	switch b := body.(type) {
 	case nil:
 	case string:
+		sent = b
 		reader = strings.NewReader(b)
 	default:
 		text, err := json.Marshal(b)
 		if err != nil {
 			s.t.Fatal(err)
 		}
+		sent = string(text)
 		reader = bytes.NewReader(text)
 	}
 	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, reader)
@@ -142,7 +147,9 @@ func (s *server) call(method, path string, body any, headers ...string) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return answer{s.t, response.StatusCode, response.Header, string(text)}
+	got := answer{s.t, response.StatusCode, response.Header, string(text)}
+	noteSecrets(s.t, sent, r, got)
+	return got
 }
 
 func (s *server) get(path string, headers ...string) answer {

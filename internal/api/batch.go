@@ -3,18 +3,9 @@ package api
 import (
 	"context"
 	"errors"
-	"io"
-	"sync/atomic"
-
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 
 	"florin/internal/ledger"
 )
-
-// batchBytesMax is how much of batches' bodies may be under way at once: the
-// memory that they need has a bound, whoever calls.
-const batchBytesMax = 48 << 20
 
 // BatchRequest asks for many movements of money at once.
 type BatchRequest struct {
@@ -61,7 +52,7 @@ func (a *api) createBatch(ctx context.Context, in *batchInput) (*batchOutput, er
 	for i := range r.Transfers {
 		requests[i] = r.Transfers[i].toLedger()
 	}
-	results, err := a.ledger.TransferBatch(ctx, requests, r.Atomic)
+	results, err := a.booksFor(ctx).TransferBatch(ctx, requests, r.Atomic)
 	if err != nil {
 		return nil, err
 	}
@@ -88,29 +79,4 @@ func batchOutcomeOf(r *BatchRequest, results []ledger.Result) BatchOutcome {
 		}
 	}
 	return outcome
-}
-
-// limitBatches counts the bytes of batches' bodies as they are read.
-func (a *api) limitBatches(ctx huma.Context, next func(huma.Context)) {
-	r := humagin.Unwrap(ctx).Request
-	body := &countedBody{ReadCloser: r.Body, total: &a.batchBytes}
-	defer func() { a.batchBytes.Add(-body.read) }()
-	r.Body = body
-	next(ctx)
-}
-
-// countedBody refuses to be read when too much is under way already.
-type countedBody struct {
-	io.ReadCloser
-	total *atomic.Int64
-	read  int64
-}
-
-func (b *countedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.read += int64(n)
-	if b.total.Add(int64(n)) > batchBytesMax {
-		return n, codeOverloaded.problem("too many large batches are under way")
-	}
-	return n, err
 }

@@ -2,24 +2,38 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"mime"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 
 	"florin/internal/ledger"
+	"florin/internal/platform/clock"
 )
 
 const (
-	bodyMax      = 1 << 20
-	batchBodyMax = 16 << 20
-	// bodyRoom is how much memory is set aside on the word of Content-Length.
-	bodyRoom = 256 << 10
+	bodyMax       = 1 << 20
+	batchBodyMax  = 16 << 20
+	publicBodyMax = 16 << 10 // of who has not shown who he is
+	peopleBodyMax = 64 << 10 // about the caller himself
+	// bodyRoom is how much memory is set aside on the word of Content-Length; more
+	// is taken as bytes arrive.
+	bodyRoom = 4 << 10
+	// bodiesMax is how much memory the bodies being read, but for batches, may
+	// take at once: strangers' apart, so that they keep no caller out.
+	bodiesMax       = 128 << 20
+	publicBodiesMax = 32 << 20
+	// A body of n bytes has bodyTime and n/bodyRate to arrive.
+	bodyTime = 10 * time.Second
+	bodyRate = 256 << 10 // bytes a second
 )
 
 // jsonBody is a request's body. It stands in an input struct under another name
@@ -31,7 +45,8 @@ type jsonBody[T object[T]] struct {
 
 // Resolve is called by huma before the handler; what it returns is answered.
 func (b *jsonBody[T]) Resolve(ctx huma.Context) []error {
-	body, problem := readBody(ctx)
+	body, problem, release := readBody(ctx)
+	defer release()
 	if problem != nil {
 		return []error{problem}
 	}
@@ -44,22 +59,84 @@ func (b *jsonBody[T]) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-func readBody(ctx huma.Context) ([]byte, *Problem) {
+// readBody returns a body, whose memory is counted until release is called.
+func readBody(ctx huma.Context) (content []byte, problem *Problem, release func()) {
 	limit := ctx.Operation().MaxBodyBytes
 	var body bytes.Buffer
-	if length := humagin.Unwrap(ctx).Request.ContentLength; length > 0 {
-		if length > limit {
-			return nil, bodyTooLarge(limit)
-		}
+	httpRequest := humagin.Unwrap(ctx).Request
+	length := httpRequest.ContentLength
+	if length > limit {
+		return nil, bodyTooLarge(limit), func() {}
+	}
+	if length > 0 {
 		body.Grow(int(min(length, bodyRoom)) + bytes.MinRead)
 	}
-	if _, err := body.ReadFrom(http.MaxBytesReader(nil, io.NopCloser(ctx.BodyReader()), limit)); err != nil {
-		return nil, unreadable(err, limit)
+	callOff := func() {}
+	if length != 0 {
+		callOff = limitBodyTime(ctx, cmp.Or(max(0, length), limit))
 	}
+	caller := requestFrom(httpRequest.Context())
+	counted := &heldBody{Reader: ctx.BodyReader(), budget: caller.bodies}
+	if _, err := body.ReadFrom(http.MaxBytesReader(nil, io.NopCloser(counted), limit)); err != nil {
+		// The deadline stays: the server would go on to read what is left.
+		return nil, unreadable(err, limit), counted.release
+	}
+	callOff()
 	if body.Len() == 0 {
-		return nil, nil
+		return nil, nil, counted.release
 	}
-	return body.Bytes(), checkMediaType(ctx.Header("Content-Type"), ctx.Header("Content-Encoding"))
+	contentType := ctx.Header("Content-Type")
+	if contentType == "" && caller.isCookie {
+		// A page of another origin can send such a one without being asked about it.
+		return nil, codeUnsupportedMedia.problem("a body that comes with a cookie must say that it is application/json"), counted.release
+	}
+	return body.Bytes(), checkMediaType(contentType, ctx.Header("Content-Encoding")), counted.release
+}
+
+// bodyBudget is how much memory the bodies being read take, and may.
+type bodyBudget struct {
+	held atomic.Int64
+	most int64
+}
+
+// heldBody counts a body's bytes as they arrive, and refuses to be read when too
+// many are there already. Batches, of which each takes more, have a count of their
+// own beside this one: batchMemory.
+type heldBody struct {
+	io.Reader
+	budget *bodyBudget // nil: not counted
+	read   int64
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if b.budget == nil {
+		return n, err
+	}
+	b.read += int64(n)
+	if b.budget.held.Add(int64(n)) > b.budget.most {
+		return n, codeOverloaded.problem("too many bodies are under way")
+	}
+	return n, err
+}
+
+func (b *heldBody) release() {
+	if b.budget != nil {
+		b.budget.held.Add(-b.read)
+	}
+}
+
+// limitBodyTime gives a body of so many bytes its time to arrive, until it is
+// called off: the server takes a deadline that passes later for a caller who has
+// gone.
+func limitBodyTime(ctx huma.Context, length int64) (callOff func()) {
+	until := clock.System().Add(bodyTime + time.Duration(length)*time.Second/bodyRate)
+	if ctx.SetReadDeadline(until) != nil {
+		return func() {} // this connection has none; the server's own time counts
+	}
+	return func() {
+		_ = ctx.SetReadDeadline(time.Time{}) // it could a moment ago
+	}
 }
 
 func bodyTooLarge(limit int64) *Problem {

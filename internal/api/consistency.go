@@ -38,9 +38,9 @@ func snapshotTime(at database.Timestamp) pageTime { return pageTime{at.Time(), a
 func (a *api) read(ctx context.Context, c Consistency, at database.Timestamp, fn func(books ledger.View) error) (pageTime, error) {
 	if !c.isSnapshot() {
 		begun := clock.System()
-		return pageTime{readAt: begun}, fn(a.ledger.View)
+		return pageTime{readAt: begun}, fn(a.booksFor(ctx).View)
 	}
-	err := a.ledger.Snapshot(ctx, at, func(books ledger.View, t database.Timestamp) error {
+	err := a.booksFor(ctx).Snapshot(ctx, at, func(books ledger.View, t database.Timestamp) error {
 		at = t
 		return fn(books)
 	})

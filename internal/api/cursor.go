@@ -91,13 +91,49 @@ func (p *Page) transfersBefore() (at database.Timestamp, place ledger.TransferPo
 	if row == nil {
 		return at, place, err
 	}
-	micros, err := strconv.ParseInt(row[0], 10, 64)
-	place.CreatedAt = time.UnixMicro(micros).UTC()
-	if err != nil || place.CreatedAt.Year() < 1 || place.CreatedAt.Year() > 9999 {
-		return at, place, badCursor()
+	if place.CreatedAt, err = cursorTime(row[0]); err != nil {
+		return at, place, err
 	}
 	place.ID, err = checkedID(row[1])
 	return at, place, err
+}
+
+// cursorTime reads a time that a cursor names by its microseconds.
+func cursorTime(text string) (time.Time, error) {
+	micros, err := strconv.ParseInt(text, 10, 64)
+	at := time.UnixMicro(micros).UTC()
+	if err != nil || at.Year() < 1 || at.Year() > 9999 {
+		return time.Time{}, badCursor()
+	}
+	return at, nil
+}
+
+// placeAfter is a time and an id that a page of a list by both goes on from.
+func placeAfter(cursor, kind string) (at time.Time, id string, err error) {
+	page := Page{Cursor: cursor}
+	_, row, err := page.parts(kind, 2)
+	if row == nil {
+		return time.Time{}, "", err
+	}
+	if at, err = cursorTime(row[0]); err != nil {
+		return time.Time{}, "", err
+	}
+	id, err = checkedID(row[1])
+	return at, id, err
+}
+
+func placeCursor(kind string, at time.Time, id string) string {
+	return newCursor(kind, noSnapshot, strconv.FormatInt(at.UnixMicro(), 10), id)
+}
+
+// idAfter is the id that a page of a list in the order of ids begins after.
+func idAfter(cursor, kind string) (string, error) {
+	page := Page{Cursor: cursor}
+	_, row, err := page.parts(kind, 1)
+	if row == nil {
+		return "", err
+	}
+	return checkedID(row[0])
 }
 
 func transfersCursor(at database.Timestamp, last ledger.Transfer) string {

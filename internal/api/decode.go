@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/shopspring/decimal"
 
 	"florin/internal/ledger"
 	"florin/internal/money"
@@ -77,24 +79,33 @@ func (d *decoder) problem(format string, args ...any) {
 
 func (d *decoder) problemAt(at jsontext.Pointer, format string, args ...any) {
 	if !d.isFull() {
-		d.problems = append(d.problems, ledger.FieldError{Field: fieldOf(at), Problem: fmt.Sprintf(format, args...)})
+		d.problems = append(d.problems, ledger.FieldError{Field: d.fieldOf(at), Problem: fmt.Sprintf(format, args...)})
 	}
 }
 
-// fieldOf writes /transfers/3/amount as transfers[3].amount: lists are members,
-// so every second part is an index.
-func fieldOf(at jsontext.Pointer) string {
+// fieldOf writes /transfers/3/amount as transfers[3].amount, /to/userId as to.userId.
+// at is where the decoder stands, above, or a member of the object that it has just
+// left: its stack tells lists from objects.
+func (d *decoder) fieldOf(at jsontext.Pointer) string {
 	var field strings.Builder
-	isIndex := false
+	depth := 0
 	for part := range at.Tokens() {
-		if isIndex {
+		depth++
+		if d.isInList(depth) {
 			fmt.Fprintf(&field, "[%s]", part)
 		} else {
 			fmt.Fprintf(&field, ".%.64s", part) // a stranger's name may be long
 		}
-		isIndex = !isIndex
 	}
 	return cmp.Or(strings.TrimPrefix(field.String(), "."), "body")
+}
+
+func (d *decoder) isInList(depth int) bool {
+	if depth > d.json.StackDepth() {
+		return false
+	}
+	container, _ := d.json.StackIndex(depth)
+	return container == '['
 }
 
 // syntax ends the reading.
@@ -207,6 +218,49 @@ func (d *decoder) readText(into *string) {
 	}
 }
 
+// readOptionalText tells a text that is given from one that is not.
+func (d *decoder) readOptionalText(into **string) {
+	if d.is('"', "a string") {
+		text := d.token().String()
+		*into = &text
+	}
+}
+
+// readTexts takes a list of at most most strings. An empty one is not nil: it tells
+// from a list that is not given.
+func (d *decoder) readTexts(into *[]string, most int) {
+	if !d.is('[', "an array of strings") {
+		return
+	}
+	d.token()
+	*into = []string{}
+	for !d.isFull() && d.json.PeekKind() != ']' {
+		if len(*into) == most {
+			d.problemAt(d.json.StackPointer().Parent(), "must have at most %d items", most)
+			d.broken = true
+			return
+		}
+		*into = append(*into, "")
+		d.readText(&(*into)[len(*into)-1])
+	}
+	if !d.isFull() {
+		d.token()
+	}
+}
+
+// readInt takes a whole number.
+func (d *decoder) readInt(into *int) {
+	if !d.is('0', "a whole number") {
+		return
+	}
+	n, err := strconv.ParseInt(d.token().String(), 10, 32)
+	if err != nil {
+		d.problem("must be a whole number, of at most nine digits")
+		return
+	}
+	*into = int(n)
+}
+
 func (d *decoder) readFlag(into *bool) {
 	if d.json.PeekKind() == 'f' || d.is('t', "true or false") {
 		*into = d.token().Kind() == 't'
@@ -224,6 +278,24 @@ func (d *decoder) readAmount(into *Amount) {
 		return
 	}
 	into.Decimal, into.Valid = value, true
+}
+
+// readAmountLimit takes an amount or the word for no limit.
+func (d *decoder) readAmountLimit(into *AmountLimit) {
+	if d.json.PeekKind() != '0' && !d.is('"', "an amount, or none") {
+		return
+	}
+	text := d.token().String()
+	if text == noLimit {
+		into.IsGiven = true
+		return
+	}
+	value, err := money.Parse(text)
+	if err != nil {
+		d.problem("%v", err)
+		return
+	}
+	into.IsGiven, into.Limit = true, decimal.NewNullDecimal(value)
 }
 
 // readTime takes RFC 3339 and years that it can write again.

@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"net/http"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	"github.com/swaggest/swgui/v5emb"
 )
@@ -69,7 +68,8 @@ dt { font-weight: bold; margin-top: 1.5rem; } dt small { font-weight: normal; }
 
 // routeDocs serves the OpenAPI document and the pages made of it. All is ready
 // when it returns: the document does not change afterwards.
-func routeDocs(engine *gin.Engine, document *huma.OpenAPI) {
+func (a *api) routeDocs(engine *gin.Engine) {
+	document := a.huma.OpenAPI()
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(document.Components.Schemas.Map(), name) // huma's own errors, which nobody is sent
 	}
@@ -82,24 +82,28 @@ func routeDocs(engine *gin.Engine, document *huma.OpenAPI) {
 		panic("api: OpenAPI document: " + err.Error())
 	}
 	assets := v5emb.New("Florin API", "/openapi.json", "/docs")
-	engine.GET("/openapi.json", file("application/json", asJSON))
-	engine.GET("/openapi.yaml", file("application/yaml", asYAML))
-	engine.GET("/docs", file("text/html; charset=utf-8", []byte(docsPage)))
-	engine.GET("/docs/start.js", file("text/javascript; charset=utf-8", []byte(docsStart)))
-	engine.GET("/docs/errors", file("text/html; charset=utf-8", renderErrorsPage()))
-	engine.GET("/docs/:asset", func(c *gin.Context) {
+	get := func(path string, handler gin.HandlerFunc) {
+		a.rules[routeKey{http.MethodGet, path}] = rule{isPublic: true, class: classPublic}
+		engine.GET(path, handler)
+	}
+	get("/openapi.json", file("application/json", docsPolicy, asJSON))
+	get("/openapi.yaml", file("application/yaml", docsPolicy, asYAML))
+	get("/docs", file("text/html; charset=utf-8", docsPolicy, []byte(docsPage)))
+	get("/docs/start.js", file("text/javascript; charset=utf-8", docsPolicy, []byte(docsStart)))
+	get("/docs/errors", file("text/html; charset=utf-8", docsPolicy, renderErrorsPage()))
+	get("/docs/:asset", func(c *gin.Context) {
 		c.Header("Cache-Control", "public, max-age=3600")
 		c.Header("Content-Security-Policy", docsPolicy)
 		assets.ServeHTTP(c.Writer, c.Request)
 	})
 }
 
-// file answers the same bytes always.
-func file(contentType string, content []byte) gin.HandlerFunc {
+// file answers the same bytes always, under a Content-Security-Policy.
+func file(contentType, policy string, content []byte) gin.HandlerFunc {
 	tag := etag(string(content))
 	return func(c *gin.Context) {
 		c.Header("Cache-Control", "no-cache")
-		c.Header("Content-Security-Policy", docsPolicy)
+		c.Header("Content-Security-Policy", policy)
 		c.Header("ETag", tag)
 		if matches(c.GetHeader("If-None-Match"), tag) {
 			c.Status(http.StatusNotModified)

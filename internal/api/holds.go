@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -110,10 +111,19 @@ func (a *api) routeHolds() {
 
 func (a *api) placeHold(ctx context.Context, in *placeHoldInput) (*placedHoldOutput, error) {
 	r := &in.Payload.Value
-	hold, err := a.ledger.PlaceHold(ctx, ledger.HoldRequest{
+	limits, err := a.amountLimits(ctx, r.Currency, r.SourceAccountID)
+	if err != nil {
+		return nil, err
+	}
+	request := ledger.HoldRequest{
 		ID: in.id(ctx, "hold", r.HoldID), SourceAccountID: r.SourceAccountID, DestinationAccountID: r.DestinationAccountID,
 		Amount: r.Amount.Decimal, Currency: money.Currency(r.Currency), ExpiresAt: r.ExpiresAt,
-		Description: r.Description, Metadata: json.RawMessage(r.Metadata),
+		Description: r.Description, Metadata: json.RawMessage(r.Metadata), Limits: limits,
+	}
+	var hold ledger.Hold
+	err = a.admitHold(ctx, &request, func(ctx context.Context) (err error) {
+		hold, err = a.booksFor(ctx).PlaceHold(ctx, request)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -122,7 +132,7 @@ func (a *api) placeHold(ctx context.Context, in *placeHoldInput) (*placedHoldOut
 }
 
 func (a *api) getHold(ctx context.Context, in *HoldPath) (*holdOutput, error) {
-	hold, err := a.ledger.HoldByID(ctx, string(in.HoldID))
+	hold, err := a.booksFor(ctx).HoldByID(ctx, string(in.HoldID))
 	if err != nil {
 		return nil, err
 	}
@@ -131,14 +141,20 @@ func (a *api) getHold(ctx context.Context, in *HoldPath) (*holdOutput, error) {
 
 func (a *api) captureHold(ctx context.Context, in *captureInput) (*createdTransferOutput, error) {
 	r := &in.Payload.Value
-	return createdTransfer(a.ledger.CaptureHold(ctx, ledger.Capture{
+	if err := cmp.Or(checkHold(in.HoldID), checkID(ctx, "transactionId", string(r.TransactionID))); err != nil {
+		return nil, err
+	}
+	return createdTransfer(a.booksFor(ctx).CaptureHold(ctx, ledger.Capture{
 		ID: in.id(ctx, "cap", r.TransactionID, in.HoldID), HoldID: string(in.HoldID), Amount: r.Amount.NullDecimal,
 		Description: r.Description, Metadata: json.RawMessage(r.Metadata),
 	}))
 }
 
 func (a *api) voidHold(ctx context.Context, in *HoldPath) (*holdOutput, error) {
-	hold, err := a.ledger.VoidHold(ctx, string(in.HoldID))
+	if err := checkHold(in.HoldID); err != nil {
+		return nil, err
+	}
+	hold, err := a.booksFor(ctx).VoidHold(ctx, string(in.HoldID))
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 // IdempotencyKey is the header that makes a repeat safe where the body may leave
 // the id to the server.
 type IdempotencyKey struct {
-	Key string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" patternDescription:"printable ASCII without blanks" doc:"Makes a repeat safe when the body names no id: the id is then derived from this key, your API key and the path. The same key with the same body gives the first outcome, with another body a 409. Random values such as UUIDs are best." example:"6f1c2f0e-9a55-4f0e-8a53-6f2f1a6f0f7e"`
+	Key string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" patternDescription:"printable ASCII without blanks" doc:"Makes a repeat safe when the body names no id: the id is then derived from this key, who you are and the path. The same key with the same body gives the first outcome, with another body a 409. Random values such as UUIDs are best." example:"6f1c2f0e-9a55-4f0e-8a53-6f2f1a6f0f7e"`
 }
 
 // id returns the given id, or the one that the key stands for; "" when there is
@@ -27,7 +27,7 @@ func (k IdempotencyKey) id(ctx context.Context, prefix string, given ID, scope .
 // digest is the key as nobody else's: two actors' equal keys differ.
 func (k IdempotencyKey) digest(ctx context.Context, scope ...ID) string {
 	var text []byte
-	for _, part := range append(scope, ID(requestFrom(ctx).actor.ID), ID(k.Key)) {
+	for _, part := range append(scope, ID(principalOf(ctx).ID), ID(k.Key)) {
 		text = binary.AppendUvarint(text, uint64(len(part)))
 		text = append(text, part...)
 	}

@@ -9,24 +9,28 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"florin/internal/identity"
 	"florin/internal/platform/clock"
 	"florin/internal/platform/id"
 )
 
 // request is what is known about the request being answered.
 type request struct {
-	id    string
-	actor Actor
-	err   error  // why the answer is a 5xx
-	stack []byte // where it panicked
+	id        string
+	address   netip.Addr         // of the caller
+	principal identity.Principal // the caller, when he had to say who he is
+	isCookie  bool               // he said so by a cookie
+	bodies    *bodyBudget        // that the request's body counts in
+	err       error              // why the answer is a 5xx
+	stack     []byte             // where it panicked
 }
 
 type requestKey struct{}
@@ -61,8 +65,9 @@ func (a *api) observe(c *gin.Context) {
 	c.Request = c.Request.WithContext(ctx)
 	header := c.Writer.Header()
 	header["X-Request-Id"] = []string{r.id}
-	header["X-Content-Type-Options"] = []string{"nosniff"}
-	header["Cache-Control"] = []string{"no-store"} // unless a handler knows better
+	for _, h := range a.headers {
+		header[h.name] = h.values
+	}
 	c.Next()
 
 	took, status, pattern := elapsed(), c.Writer.Status(), c.FullPath()
@@ -82,11 +87,11 @@ func (a *api) observe(c *gin.Context) {
 	if !a.log.Enabled(c.Request.Context(), level) {
 		return
 	}
-	attributes := make([]slog.Attr, 0, 9)
+	attributes := make([]slog.Attr, 0, 10)
 	attributes = append(attributes,
 		slog.String("requestId", r.id), slog.String("method", c.Request.Method), slog.String("route", pattern),
 		slog.Int("status", status), slog.Duration("duration", took),
-		slog.String("actor", r.actor.ID), slog.Int("bytes", max(0, c.Writer.Size())))
+		slog.String("actor", r.principal.ID), slog.String("address", addressText(r.address)), slog.Int("bytes", max(0, c.Writer.Size())))
 	if r.err != nil {
 		attributes = append(attributes, slog.Any("error", r.err))
 	}
@@ -128,8 +133,11 @@ func (a *api) recoverPanic(c *gin.Context) {
 		if panicked == nil {
 			return
 		}
-		r := requestFrom(c.Request.Context())
 		err, isError := panicked.(error)
+		if errors.Is(err, http.ErrAbortHandler) {
+			panic(panicked) // the connection is cut, so that half an answer shows
+		}
+		r := requestFrom(c.Request.Context())
 		if !isError {
 			err = fmt.Errorf("%v", panicked)
 		}
@@ -146,26 +154,6 @@ func (a *api) recoverPanic(c *gin.Context) {
 		a.answerProblem(c, problem)
 	}()
 	c.Next()
-}
-
-// checkActor lets nobody into /api without a valid key, not even to learn which
-// paths exist.
-func (a *api) checkActor(c *gin.Context) {
-	if !strings.HasPrefix(c.Request.URL.Path, "/api/") {
-		return
-	}
-	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
-	if token = strings.TrimSpace(token); token == "" || !strings.EqualFold(scheme, "Bearer") {
-		a.answerProblem(c, codeUnauthenticated.problem("the header Authorization: Bearer KEY is missing"))
-		return
-	}
-	ctx := c.Request.Context()
-	actor, err := a.authenticate(ctx, token)
-	if err != nil {
-		a.answerProblem(c, problemFor(ctx, err))
-		return
-	}
-	requestFrom(ctx).actor = actor
 }
 
 // answerProblem answers outside huma's handlers and ends the chain.

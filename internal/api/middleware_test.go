@@ -1,10 +1,13 @@
 package api_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,7 +23,7 @@ import (
 
 // bare is the API without a ledger: for what never reaches one.
 func bare(t *testing.T, ready error) *server {
-	s := &server{t: t, metrics: prometheus.NewRegistry(), log: &logLines{}}
+	s := &server{t: t, metrics: prometheus.NewRegistry(), log: newLog(t)}
 	listener := httptest.NewServer(api.New(api.Options{
 		Authenticate: authenticate, Ready: func(context.Context) error { return ready },
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Registry: s.metrics,
@@ -128,7 +131,7 @@ func TestEveryRequestIsLoggedOnceAndCounted(t *testing.T) {
 		requestID := id.New("r")
 		s.get("/api/v1/accounts/"+account, "X-Request-Id", requestID).want(http.StatusOK)
 		line := s.log.waitFor(t, requestID)
-		for _, part := range []string{`"msg":"request"`, `"method":"GET"`, `"route":"/api/v1/accounts/:accountId"`, `"status":200`, `"duration":`, `"actor":"actor-` + key, `"bytes":`} {
+		for _, part := range []string{`"msg":"request"`, `"method":"GET"`, `"route":"/api/v1/accounts/:accountId"`, `"status":200`, `"duration":`, `"actor":"actor-alice"`, `"bytes":`} {
 			if !strings.Contains(line, part) {
 				t.Errorf("no %s in %s", part, line)
 			}
@@ -189,12 +192,12 @@ func TestBatchesUnderWayAreBounded(t *testing.T) {
 	const small = 64 << 10
 	var held []*io.PipeWriter
 	var sending sync.WaitGroup
-	for range 3 {
+	for _, caller := range []string{key, otherKey, "operator:"} { // none may hold it all
 		reader, writer := io.Pipe()
 		held = append(held, writer)
 		go func() {
 			r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/transfers/batch", reader)
-			r.Header.Set("Authorization", "Bearer "+key)
+			r.Header.Set("Authorization", "Bearer "+caller)
 			if response, err := http.DefaultClient.Do(r); err == nil {
 				response.Body.Close()
 			}
@@ -217,5 +220,77 @@ func TestBatchesUnderWayAreBounded(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the room of finished batches is not given back")
 		}
+	}
+}
+
+func TestOneCallersBatchesLeaveRoomForOthers(t *testing.T) {
+	s := bare(t, nil)
+	const small = 64 << 10
+	reader, writer := io.Pipe()
+	var first sync.WaitGroup
+	first.Go(func() {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/transfers/batch", reader)
+		r.Header.Set("Authorization", "Bearer "+key)
+		if response, err := http.DefaultClient.Do(r); err == nil {
+			response.Body.Close()
+		}
+	})
+	large := strings.Repeat(" ", 15<<20)
+	if _, err := io.WriteString(writer, large); err != nil { // and it goes on
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // what stands in the sockets is read, too
+	s.post("/api/v1/transfers/batch", large).wantProblem(http.StatusServiceUnavailable, "overloaded", "")
+	s.post("/api/v1/transfers/batch", large, "Authorization", "Bearer "+otherKey).wantProblem(http.StatusBadRequest, "invalid_request", "body")
+	s.post("/api/v1/transfers/batch", large[:small]).wantProblem(http.StatusServiceUnavailable, "overloaded", "")
+	writer.Close()
+	first.Wait()
+	s.post("/api/v1/transfers/batch", large).wantProblem(http.StatusBadRequest, "invalid_request", "body")
+	s.post("/api/v1/transfers/batch", large[:small]).wantProblem(http.StatusBadRequest, "invalid_request", "body")
+}
+
+// Bodies that trickle in end in time, however lively the trickle is.
+func TestSlowBodiesAreCutOff(t *testing.T) {
+	t.Parallel() // it waits
+	s := bare(t, nil)
+	for _, length := range []string{"Content-Length: 1000", "Transfer-Encoding: chunked"} {
+		t.Run(length, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "POST /api/v1/holds HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", key, length)
+			began := time.Now()
+			stopped := make(chan struct{})
+			defer close(stopped)
+			go func() {
+				for drop := " "; ; time.Sleep(200 * time.Millisecond) {
+					if strings.HasPrefix(length, "Transfer") {
+						drop = "1\r\n \r\n"
+					}
+					if _, err := io.WriteString(conn, drop); err != nil {
+						return
+					}
+					select {
+					case <-stopped:
+						return
+					default:
+					}
+				}
+			}()
+			_ = conn.SetReadDeadline(time.Now().Add(40 * time.Second))
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			text, _ := io.ReadAll(response.Body)
+			answer{t, response.StatusCode, response.Header, string(text)}.wantProblem(http.StatusRequestTimeout, "body_timeout", "")
+			if took := time.Since(began); took < 5*time.Second || took > 30*time.Second {
+				t.Errorf("cut off after %s", took)
+			}
+		})
 	}
 }

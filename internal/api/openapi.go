@@ -4,9 +4,13 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"florin/internal/approval"
+	"florin/internal/identity"
 	"florin/internal/ledger"
 )
 
@@ -17,23 +21,34 @@ const (
 	tagHolds        = "Holds"
 	tagExports      = "Exports"
 	tagHealth       = "Health"
-	securityScheme  = "apiKey"
+	bearerScheme    = "bearer"
+	cookieScheme    = "session"
 )
 
 // endpoint is one operation as it is served and documented.
 type endpoint struct {
 	id, method, path, tag string
 	summary, description  string
-	isPublic              bool // needs no API key
 	isHidden              bool // not documented
 	writes                bool // goes through the executor
 	status                int  // of success; 200 when 0
 
+	// Who may: exactly one of the first three is set.
+	isPublic    bool                  // needs no credential; class says which limit counts
+	forAnyone   bool                  // with any valid credential
+	needs       []identity.Permission // one of these; the handler asks for more where it must
+	forPeople   bool                  // with a session, not by a program
+	reachesAll  bool                  // not by those who reach an owner's accounts alone
+	isSensitive bool                  // people must have proven themselves a short while ago
+	mayWait     bool                  // for a second person: then the answer is 202 and the approval
+	class       rateClass             // read or write, by the method, when empty
+
 	request        reflect.Type // of the body; nil for none
 	bodyIsOptional bool
-	bodyMax        int64 // bodyMax when 0
+	bodyMax        int64 // by who may send it when 0: see bodyLimit
 	requestExample any
-	answer         any // an example of it
+	answer         any          // an example of it
+	streams        reflect.Type // what is answered as it is read, as JSON or CSV; nil when answered at once
 	notModified    bool
 	codes          []code // that are its own; those that all share are added
 
@@ -62,9 +77,26 @@ func (e endpoint) allCodes() []code {
 	}
 	add(e.codes...)
 	add(codeInternalError)
-	if !e.isPublic {
-		add(codeInvalidRequest, codeUnauthenticated, codeDatabaseUnavailable, codeTimeout)
+	isSafe := e.method == http.MethodGet || e.method == http.MethodHead
+	if strings.HasPrefix(e.path, "/api/") {
+		add(codeInvalidRequest, codeDatabaseUnavailable, codeTimeout)
 	}
+	if !e.isPublic {
+		add(codeUnauthenticated, codeForbidden)
+	}
+	if !isSafe {
+		add(codeCrossOrigin)
+	}
+	if e.isSensitive {
+		add(codeProofRequired)
+	}
+	if e.mayWait {
+		add(code(approval.NotAPerson))
+	}
+	if !e.isPublic && !e.rule().isForOneself() {
+		add(codeStaffFactor)
+	}
+	add(codeRateLimited)
 	if e.writes {
 		add(codeOverloaded, codeShuttingDown, codeConflictRetry, codeOutcomeUnknown)
 	}
@@ -95,17 +127,29 @@ func (e endpoint) operation(schemas huma.Registry) huma.Operation {
 		Description: http.StatusText(op.DefaultStatus),
 		Content:     map[string]*huma.MediaType{"application/json": {Example: e.answer}},
 	}
+	if e.streams != nil {
+		op.Responses[strconv.Itoa(op.DefaultStatus)].Content["application/json"].Schema = schemas.Schema(e.streams, true, "")
+		op.Responses[strconv.Itoa(op.DefaultStatus)].Content["text/csv"] = &huma.MediaType{
+			Schema: &huma.Schema{Type: huma.TypeString}, Example: "time,transactionId,kind,counterparty,description,amount,balance,currency\r\n",
+		}
+	}
+	if e.mayWait {
+		op.Description += " Where a second person must agree, the answer is 202 and the approval that is waited for."
+		op.Responses[strconv.Itoa(http.StatusAccepted)] = &huma.Response{
+			Description: "A second person must agree.",
+			Content: map[string]*huma.MediaType{"application/json": {
+				Schema: schemas.Schema(reflect.TypeFor[Approval](), true, ""), Example: exampleApproval,
+			}},
+		}
+	}
 	if e.notModified {
 		op.Responses[strconv.Itoa(http.StatusNotModified)] = &huma.Response{Description: "The answer of that ETag still holds."}
 	}
 	if !e.isPublic {
-		op.Security = []map[string][]string{{securityScheme: {}}}
+		op.Security = []map[string][]string{{bearerScheme: {}}, {cookieScheme: {}}}
 	}
 	if e.request != nil {
-		op.MaxBodyBytes = e.bodyMax
-		if op.MaxBodyBytes == 0 {
-			op.MaxBodyBytes = bodyMax
-		}
+		op.MaxBodyBytes = e.bodyLimit()
 		op.Metadata = map[string]any{requestBodyKey: &huma.RequestBody{
 			Required: !e.bodyIsOptional,
 			Content: map[string]*huma.MediaType{"application/json": {
@@ -114,6 +158,20 @@ func (e endpoint) operation(schemas huma.Registry) huma.Operation {
 		}}
 	}
 	return op
+}
+
+// bodyLimit is how long the endpoint's body may be, in bytes: the less the caller
+// had to show for sending it, the shorter.
+func (e endpoint) bodyLimit() int64 {
+	switch {
+	case e.bodyMax > 0:
+		return e.bodyMax
+	case e.isPublic:
+		return publicBodyMax
+	case strings.HasPrefix(e.path, "/api/v1/users/me"), strings.HasPrefix(e.path, "/api/v1/auth/"):
+		return peopleBodyMax
+	}
+	return bodyMax
 }
 
 const requestBodyKey = "requestBody"
@@ -143,7 +201,7 @@ func (e endpoint) errorResponses(schemas huma.Registry) map[string]*huma.Respons
 		}
 		response.Description += " `" + string(c) + "`"
 		response.Content[problemJSON].Examples[string(c)] = &huma.Example{Summary: kind.title, Value: exampleProblem(c)}
-		for name := range (&Problem{Status: kind.status}).GetHeaders() {
+		for name := range (&Problem{Status: kind.status, retryAfter: time.Second}).GetHeaders() {
 			response.Headers[http.CanonicalHeaderKey(name)] = &huma.Param{Schema: &huma.Schema{Type: huma.TypeString}}
 		}
 	}
@@ -165,7 +223,7 @@ func exampleProblem(c code) *Problem {
 	return problem
 }
 
-func humaConfig(version string) huma.Config {
+func humaConfig(version, cookieName string) huma.Config {
 	if version == "" {
 		version = "dev"
 	}
@@ -184,13 +242,22 @@ func humaConfig(version string) huma.Config {
 				{Name: tagTransactions, Description: "What became of it."},
 				{Name: tagHolds, Description: "Money reserved for somebody, captured or released later."},
 				{Name: tagExports, Description: "The books, delivered to others as they grow."},
-				{Name: tagHealth, Description: "For load balancers; without an API key."},
+				{Name: tagAuth, Description: "For people: sign up, verify the address of mail, sign in and out, reset the password."},
+				{Name: tagMe, Description: "The user who asks: profile, password, sessions, second factor."},
+				{Name: tagMyMoney, Description: "What the user does with his own money, and with nobody else's."},
+				{Name: tagUsers, Description: "People, as the staff sees them."},
+				{Name: tagKeys, Description: "The credentials of programs."},
+				{Name: tagRisk, Description: "What is decided about payments of customers and merchants: rules, reviews, limits."},
+				{Name: tagApprovals, Description: "Sensitive operations that wait for a second person."},
+				{Name: tagAudit, Description: "Who changed what. Its rows are chained by hash; `florin verify` proves them."},
+				{Name: tagHealth, Description: "For load balancers; without a credential."},
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-				SecuritySchemes: map[string]*huma.SecurityScheme{securityScheme: {
-					Type: "http", Scheme: "bearer", Description: "An API key, as `Authorization: Bearer KEY`.",
-				}},
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					bearerScheme: {Type: "http", Scheme: "bearer", Description: "An API key or a session's token, as `Authorization: Bearer TOKEN`."},
+					cookieScheme: {Type: "apiKey", In: "cookie", Name: cookieName, Description: "The cookie that a browser was given at sign-in. It counts where there is no Authorization header, and not for what a page of another origin sends."},
+				},
 			},
 		},
 		Formats:       huma.DefaultFormats,
@@ -205,4 +272,6 @@ const description = `A double-entry payments ledger. Every error is an RFC 9457 
 - **Requests are read strictly**: what is unknown, given twice or of a wrong type is refused by name. null is the same as absent.
 - **Lists** come in pages: pass nextCursor as cursor to get the next one. Those of accounts, transactions and postings tell the time that they show, readAt; with consistency=snapshot it is the same on all pages.
 - **Every answer** carries X-Request-Id: yours, if you send one.
+- **Who may**: a role and, of an API key, its scopes. Customers and merchants see and move what is their own; what is not theirs is answered as what does not exist.
+- **How often**: RateLimit-Policy and RateLimit tell the limit and what is left of it. Above it the answer is 429 rate_limited with Retry-After.
 `

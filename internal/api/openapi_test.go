@@ -23,15 +23,16 @@ func TestOpenAPIDescribesEveryOperationInFull(t *testing.T) {
 			checkOperation(t, strings.ToUpper(method)+" "+path, value.(map[string]any))
 		}
 	}
-	if operations != 26 {
+	if operations != 84 {
 		t.Errorf("%d operations", operations)
 	}
 	if schemas := document["components"].(map[string]any)["schemas"].(map[string]any); schemas["ErrorModel"] != nil || schemas["Problem"] == nil {
 		t.Error("errors of huma's own are documented")
 	}
 	schemes := document["components"].(map[string]any)["securitySchemes"].(map[string]any)
-	if scheme := schemes["apiKey"].(map[string]any); scheme["scheme"] != "bearer" {
-		t.Errorf("security scheme %v", scheme)
+	bearer, cookie := schemes["bearer"].(map[string]any), schemes["session"].(map[string]any)
+	if bearer["scheme"] != "bearer" || cookie["in"] != "cookie" || cookie["name"] != "florin_session" {
+		t.Errorf("security schemes %v", schemes)
 	}
 }
 
@@ -45,9 +46,9 @@ func checkOperation(t *testing.T, name string, op object) {
 	isAPI := strings.Contains(name, " /api/")
 	want := []string{"500"}
 	if isAPI {
-		want = append(want, "400", "401", "503")
-		if op["security"] == nil {
-			t.Errorf("%s: no security", name)
+		want = append(want, "400", "429", "503")
+		if op["security"] != nil {
+			want = append(want, "401", "403")
 		}
 	}
 	if body, hasBody := op["requestBody"].(map[string]any); hasBody {

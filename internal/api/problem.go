@@ -1,24 +1,38 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"florin/internal/approval"
 	"florin/internal/export"
+	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/platform/database"
+	"florin/internal/platform/ratelimit"
+	"florin/internal/risk"
+	"florin/internal/wallet"
 )
 
 // The codes that are the API's own; the rest are the ledger's and the exports'.
 const (
 	codeInvalidRequest      code = "invalid_request"
 	codeUnauthenticated     code = "unauthenticated"
+	codeForbidden           code = "forbidden"
+	codeCrossOrigin         code = "cross_origin"
+	codeProofRequired       code = "proof_required"
+	codeStaffFactor         code = "second_factor_required_for_role"
+	codeHoldReserved        code = "hold_reserved"
+	codeRateLimited         code = "rate_limited"
 	codeNotFound            code = "not_found"
 	codeMethodNotAllowed    code = "method_not_allowed"
 	codeCursorExpired       code = "cursor_expired"
@@ -62,15 +76,39 @@ type errorKind struct {
 // come from it.
 var errorKinds = []errorKind{
 	{codeInvalidRequest, http.StatusBadRequest, "The request makes no sense", "Correct the fields named in errors. Nothing was stored."},
-	{codeUnauthenticated, http.StatusUnauthorized, "No valid API key", "Send a valid key as Authorization: Bearer KEY."},
+	{codeUnauthenticated, http.StatusUnauthorized, "No valid credential", "Send a valid API key or session token as Authorization: Bearer TOKEN."},
+	{code(identity.InvalidCredentials), http.StatusUnauthorized, "The credentials are not right", "Address, password and second factor must fit together; which one does not is never said."},
+	{code(identity.SecondFactorRequired), http.StatusUnauthorized, "The second factor is required", "Send the same request with code, or with recoveryCode."},
+	{codeForbidden, http.StatusForbidden, "You may not do this", "The detail names the permission that is missing."},
+	{codeCrossOrigin, http.StatusForbidden, "The page is of another origin", "Send a token as Authorization: Bearer TOKEN instead of the cookie."},
+	{codeProofRequired, http.StatusForbidden, "You must prove yourself again", "Prove the password, or the second factor if you have one, then send the same request again."},
+	{codeStaffFactor, http.StatusForbidden, "Your role needs a second factor", "Set one up (POST /api/v1/users/me/second-factor), confirm it, and send the same request again."},
 	{codeNotFound, http.StatusNotFound, "There is no such path", "See the list of operations."},
 	{code(ledger.AccountNotFound), http.StatusNotFound, "There is no such account", "Open the account first. A transfer that names it is recorded as FAILED."},
 	{code(export.InvalidDestination), http.StatusBadRequest, "The destination is no URL that an export can go to", "The detail says how to write it."},
 	{code(export.InvalidFormat), http.StatusBadRequest, "There is no such format", "Use ndjson or parquet."},
+	{code(identity.InvalidToken), http.StatusBadRequest, "The token of the mail is not valid", "It was used, replaced or has expired: ask for a new mail."},
 	{code(export.DestinationNotAllowed), http.StatusForbidden, "The destination is not allowed", "The operator names the allowed ones with --export-destinations."},
+	{code(identity.EmailNotVerified), http.StatusForbidden, "The email address is not verified", "Follow the link in the mail, or ask for another one."},
+	{code(identity.UserLocked), http.StatusForbidden, "The user is locked", "Ask the support."},
+	{code(identity.OwnRole), http.StatusForbidden, "Nobody changes his own role or lock", "Ask another administrator."},
+	{code(identity.ExceedsOwnPermissions), http.StatusForbidden, "A key can not do more than who makes it", "Choose a role, scopes and an owner within your own."},
+	{code(approval.SamePerson), http.StatusForbidden, "A second person has to approve", "Neither who asked for it nor who gains by it can."},
+	{code(approval.NotAPerson), http.StatusForbidden, "A person is needed", "Sign in: only a person approves. A key asks, or reviews, for the user who made it, and needs one."},
+	{code(risk.OwnReview), http.StatusForbidden, "Nobody reviews a payment of his own", "Leave it to another reviewer."},
 	{code(export.NotFound), http.StatusNotFound, "There is no such export", "Check the id."},
 	{code(ledger.TransactionNotFound), http.StatusNotFound, "There is no such transaction", "Check the id."},
 	{code(ledger.HoldNotFound), http.StatusNotFound, "There is no such hold", "Check the id."},
+	{code(identity.UserNotFound), http.StatusNotFound, "There is no such user", "Check the id."},
+	{code(identity.SessionNotFound), http.StatusNotFound, "There is no such session", "It is over, or it never was."},
+	{code(identity.KeyNotFound), http.StatusNotFound, "There is no such API key", "Check the id."},
+	{code(identity.LinkedAccountNotFound), http.StatusNotFound, "There is no such linked account", "Check the id."},
+	{code(wallet.PayeeNotFound), http.StatusNotFound, "There is no such payee", "Nobody can be paid there in this currency."},
+	{code(wallet.PaymentNotFound), http.StatusNotFound, "There is no such payment", "Check the id."},
+	{code(wallet.ReviewNotFound), http.StatusNotFound, "No payment waits for this decision", "Check the id."},
+	{code(risk.RuleNotFound), http.StatusNotFound, "There is no such rule", "Check the id."},
+	{code(risk.DecisionNotFound), http.StatusNotFound, "There is no such decision", "Check the id."},
+	{code(approval.NotFound), http.StatusNotFound, "There is no such approval", "Check the id."},
 	{codeMethodNotAllowed, http.StatusMethodNotAllowed, "The path has no such method", "The header Allow names the methods."},
 	{codeBodyTimeout, http.StatusRequestTimeout, "The body did not arrive in time", "Send it again."},
 	{code(ledger.AccountExists), http.StatusConflict, "The account id is taken", "Choose another id. Ids of closed accounts are never given out again."},
@@ -83,6 +121,7 @@ var errorKinds = []errorKind{
 	{code(ledger.TransactionNotCompleted), http.StatusConflict, "The transaction is not completed", "Only a COMPLETED transaction can be reversed."},
 	{code(ledger.AlreadyReversed), http.StatusConflict, "The transaction was reversed before", "A transaction is reversed once."},
 	{code(ledger.HoldNotPending), http.StatusConflict, "The hold was captured or voided before", "Read the hold to see which."},
+	{codeHoldReserved, http.StatusConflict, "The hold is the ledger's own", "Holds that begin with house: are of payments under way, which end them: decide their review."},
 	{code(ledger.HoldExpired), http.StatusConflict, "The hold has expired", "Place a new hold."},
 	{code(ledger.BatchAborted), http.StatusConflict, "Another transfer of the atomic batch failed", "See brokenBy in the answer to the batch. Send the batch again with new ids."},
 	{code(export.FormatDiffers), http.StatusConflict, "The destination has an export in another format", "Go on with that, or cancel it and choose another destination."},
@@ -92,6 +131,23 @@ var errorKinds = []errorKind{
 	{code(export.JobEnded), http.StatusConflict, "The export's job ended for good", "Cancel the export and create it again."},
 	{code(export.FolderInUse), http.StatusConflict, "An exporter is reading", "Stop it, then cancel again."},
 	{code(export.FeedUnavailable), http.StatusConflict, "The database is not set up for exports", "The detail says what its operator sets."},
+	{code(identity.UserNotActive), http.StatusConflict, "The user is locked, deleted or not verified", "The change makes no sense for such a user."},
+	{code(identity.SecondFactorOn), http.StatusConflict, "The second factor is on", "Switch it off before another is enrolled."},
+	{code(identity.SecondFactorOff), http.StatusConflict, "The second factor is off", "Enrol one first."},
+	{code(identity.KeyNotActive), http.StatusConflict, "The API key is over", "It was revoked, rotated or has expired: create another one."},
+	{code(identity.KeyIsConfigured), http.StatusConflict, "The API key comes from the configuration", "Create another key, and revoke this one."},
+	{code(identity.LinkedAccountExists), http.StatusConflict, "The account is linked already", "Use the one that there is."},
+	{code(wallet.BankNotConnected), http.StatusConflict, "No bank is connected", "This server can not pay in or out: its operator connects a bank."},
+	{code(wallet.BalanceRemaining), http.StatusConflict, "There is a balance left", "Move it away first."},
+	{code(wallet.PaymentsPending), http.StatusConflict, "There are payments under way", "Wait until they are done."},
+	{code(wallet.ReservationReleased), http.StatusConflict, "The reserved money was given back", "Send the payment again, with another Idempotency-Key."},
+	{code(risk.RuleExists), http.StatusConflict, "The rule id is taken", "Choose another id, or change the rule."},
+	{code(risk.RuleChanged), http.StatusConflict, "The rule was changed meanwhile", "Read it again and change the newest version."},
+	{code(risk.NotUnderReview), http.StatusConflict, "The decision is not under review", "Only payments that were held for review are decided."},
+	{code(risk.AlreadyReviewed), http.StatusConflict, "The review has ended the other way", "Read the decision."},
+	{code(approval.NotPending), http.StatusConflict, "The approval was decided the other way", "Ask again."},
+	{code(approval.Expired), http.StatusConflict, "The approval took too long", "Ask again."},
+	{code(approval.NotApproved), http.StatusConflict, "It is not approved", "A second person has to approve it first."},
 	{codeCursorExpired, http.StatusGone, "The cursor's snapshot can no longer be read", "Ask for the first page again: it begins a new snapshot. Do not join its pages to those of the old one."},
 	{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large", "The detail names the limit."},
 	{codeUnsupportedMedia, http.StatusUnsupportedMediaType, "The body is not JSON", "Send application/json without a content encoding."},
@@ -100,6 +156,8 @@ var errorKinds = []errorKind{
 	{code(ledger.CurrencyMismatch), http.StatusUnprocessableEntity, "The currencies do not agree", "Both accounts and the request must be in one currency."},
 	{code(ledger.SameAccount), http.StatusUnprocessableEntity, "Source and destination are one account", "Name two accounts."},
 	{code(ledger.InvalidAmount), http.StatusUnprocessableEntity, "The amount does not fit the account's currency", "Use no more decimals than the currency has."},
+	{code(ledger.TransferLimitExceeded), http.StatusUnprocessableEntity, "The amount is above what may be paid at a time", "The detail names the limit. Pay less, or ask for a higher limit."},
+	{code(ledger.DailyLimitExceeded), http.StatusUnprocessableEntity, "The amount is above what is left of the day's limit", "The detail names what is left. A day is one of UTC."},
 	{code(ledger.OverdraftInUse), http.StatusUnprocessableEntity, "The overdraft limit is in use", "Set the limit no lower than what is used of it."},
 	{code(ledger.AmountExceedsHold), http.StatusUnprocessableEntity, "The amount is larger than the hold", "Capture at most what is held."},
 	{code(export.UnknownScheme), http.StatusUnprocessableEntity, "There is no such kind of destination", "The detail names those that there are."},
@@ -107,6 +165,17 @@ var errorKinds = []errorKind{
 	{code(export.FormatNotPossible), http.StatusUnprocessableEntity, "The destination can't have this format", "The detail says why, and which it can have."},
 	{code(export.NeedsCockroach), http.StatusUnprocessableEntity, "Only CockroachDB delivers there", "On PostgreSQL export to a folder with florin export run."},
 	{code(export.JobRefused), http.StatusUnprocessableEntity, "The database refuses the job", "The detail says why. Correct it and try again."},
+	{code(identity.TooManyLinkedAccounts), http.StatusUnprocessableEntity, "Too many linked accounts", "Remove one first."},
+	{code(wallet.BankRefused), http.StatusUnprocessableEntity, "The bank refused", "The detail says why. No money has moved."},
+	{code(wallet.DeclinedByRisk), http.StatusUnprocessableEntity, "Declined", "A rule against fraud refused the payment. No money has moved."},
+	{code(wallet.NeedsReview), http.StatusUnprocessableEntity, "A person has to look at it", "No money has moved. Pay by /users/me/transfers, where it can wait for a review."},
+	{code(wallet.RejectedByReview), http.StatusUnprocessableEntity, "Rejected", "A reviewer refused the payment. No money has moved."},
+	{code(wallet.TooManyAccounts), http.StatusUnprocessableEntity, "Too many accounts", "Close one first."},
+	{code(wallet.TooManyPending), http.StatusUnprocessableEntity, "Too many payments under way", "Wait until some are done."},
+	{code(risk.TooManyRules), http.StatusUnprocessableEntity, "Too many rules", "Switch one off first."},
+	{codeRateLimited, http.StatusTooManyRequests, "Too many requests", "Nothing was done. Send the same request again after Retry-After seconds."},
+	{code(identity.TooManyAttempts), http.StatusTooManyRequests, "Too many attempts failed", "Nothing was looked at. Try again after Retry-After seconds; a reset of the password by mail lets you in at once."},
+	{code(wallet.TooManyLookups), http.StatusTooManyRequests, "Too many payees were not there", "Nobody was looked for. Try again after Retry-After seconds."},
 	{codeInternalError, http.StatusInternalServerError, "Something went wrong on our side", "Tell the operator the requestId. A request with an id can be sent again."},
 	{codeOverloaded, http.StatusServiceUnavailable, "Too much is waiting", "Nothing was taken. Send the same request again after Retry-After seconds."},
 	{codeShuttingDown, http.StatusServiceUnavailable, "This server is shutting down", "Nothing was taken. Send the same request again after Retry-After seconds."},
@@ -115,6 +184,7 @@ var errorKinds = []errorKind{
 	{codeOutcomeUnknown, http.StatusServiceUnavailable, "The outcome is unknown", "It is done in full or not at all. Send the same request with the same id or Idempotency-Key again to learn which; one that had neither must be looked up first."},
 	{codeTimeout, http.StatusServiceUnavailable, "It took too long", "A change may still be done. Send the same request with the same id again to learn its outcome."},
 	{codeNotReady, http.StatusServiceUnavailable, "The server is not ready", "The database does not answer or is not migrated yet."},
+	{code(identity.Busy), http.StatusServiceUnavailable, "Too many sign-ins are under way", "Nothing was done. Try again after Retry-After seconds."},
 }
 
 var errorKindOf = func() map[code]errorKind {
@@ -138,7 +208,8 @@ type Problem struct {
 	TransactionStatus string         `json:"transactionStatus,omitempty" doc:"Its status."`
 	Errors            []FieldProblem `json:"errors,omitempty" nullable:"false" doc:"The fields that made no sense."`
 
-	cause error
+	cause      error
+	retryAfter time.Duration
 }
 
 // FieldProblem is one field of a request that makes no sense.
@@ -155,13 +226,19 @@ func (p *Problem) GetStatus() int { return p.Status }
 
 // GetHeaders are the headers that belong to the answer.
 func (p *Problem) GetHeaders() http.Header {
-	switch p.Status {
-	case http.StatusUnauthorized:
+	switch {
+	case p.Status == http.StatusUnauthorized:
 		return http.Header{"Www-Authenticate": {"Bearer"}}
-	case http.StatusServiceUnavailable:
-		return http.Header{"Retry-After": {"1"}}
+	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusTooManyRequests, p.retryAfter > 0:
+		return http.Header{"Retry-After": {strconv.FormatInt(max(1, ratelimit.Seconds(p.retryAfter)), 10)}}
 	}
 	return nil
+}
+
+// after says when the same request may be sent again.
+func (p *Problem) after(wait time.Duration) *Problem {
+	p.retryAfter = wait
+	return p
 }
 
 // ContentType is application/problem+json, whatever was asked for.
@@ -206,20 +283,14 @@ func (f recordedFailure) Unwrap() error { return f.error }
 // problemFor is the mapper: it turns any error into its answer. What it does not
 // know is internal_error, and none of it is told.
 func problemFor(ctx context.Context, err error) *Problem {
-	var (
-		problem *Problem
-		refused *ledger.Failure
-		unfit   *export.Failure
-		input   *ledger.InvalidInput
-	)
+	var problem *Problem
+	if errors.As(err, &problem) {
+		return problem.caused(err).of(ctx)
+	}
+	if problem = cmp.Or(failureOf(err), invalidInputOf(err)); problem != nil {
+		return problem.caused(err).of(ctx)
+	}
 	switch {
-	case errors.As(err, &problem):
-	case errors.As(err, &refused):
-		problem = refusal(err, refused)
-	case errors.As(err, &unfit):
-		problem = asKnown(code(unfit.Code), unfit.Message)
-	case errors.As(err, &input):
-		problem = invalidRequest(input.Fields)
 	case errors.Is(err, database.ErrSnapshotGone):
 		problem = codeCursorExpired.problem("the database does not keep the time of this cursor any more")
 	case errors.Is(err, database.ErrSnapshotInFuture):
@@ -227,7 +298,7 @@ func problemFor(ctx context.Context, err error) *Problem {
 	case errors.Is(err, database.ErrNoPast):
 		problem = invalidRequest([]ledger.FieldError{{Field: "consistency", Problem: "must be latest: this database, PostgreSQL, has snapshots of postings only"}})
 	case errors.Is(err, ErrUnauthenticated):
-		problem = codeUnauthenticated.problem("the API key is not valid")
+		problem = codeUnauthenticated.problem("the token is not valid, or not any more")
 	case errors.Is(err, ledger.ErrOverloaded):
 		problem = codeOverloaded.problem("too many transfers are waiting")
 	case errors.Is(err, ledger.ErrShuttingDown):
@@ -248,12 +319,12 @@ func problemFor(ctx context.Context, err error) *Problem {
 	return problem.caused(err).of(ctx)
 }
 
-func refusal(err error, refused *ledger.Failure) *Problem {
-	problem := asKnown(code(refused.Code), refused.Message)
+// named names the FAILED transaction that records what was refused, if one does.
+func (p *Problem) named(err error) *Problem {
 	if recorded := (recordedFailure{}); errors.As(err, &recorded) && recorded.transfer.ID != "" {
-		problem.TransactionID, problem.TransactionStatus = recorded.transfer.ID, string(recorded.transfer.Status)
+		p.TransactionID, p.TransactionStatus = recorded.transfer.ID, string(recorded.transfer.Status)
 	}
-	return problem
+	return p
 }
 
 // asKnown is the problem of a code that is in the table.
@@ -309,4 +380,9 @@ func fromHuma(status int, message string, errs []error) *Problem {
 		return codeInternalError.problem("the log says why, under this requestId").caused(fmt.Errorf("%s: %w", message, errors.Join(errs...)))
 	}
 	return invalidRequest(fields)
+}
+
+// invalidField is a request of which one field makes no sense.
+func invalidField(field, problem string) error {
+	return &ledger.InvalidInput{Fields: []ledger.FieldError{{Field: field, Problem: problem}}}
 }

@@ -78,7 +78,7 @@ func (a *api) routeTransactions() {
 }
 
 func (a *api) getStatus(ctx context.Context, in *getTransactionInput) (*statusOutput, error) {
-	t, err := a.ledger.TransferByID(ctx, string(in.TransactionID))
+	t, err := a.booksFor(ctx).TransferByID(ctx, string(in.TransactionID))
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +91,12 @@ func (a *api) getStatus(ctx context.Context, in *getTransactionInput) (*statusOu
 }
 
 func (a *api) getTransaction(ctx context.Context, in *getTransactionInput) (*transactionOutput, error) {
-	t, err := a.ledger.TransferByID(ctx, string(in.TransactionID))
+	t, err := a.booksFor(ctx).TransferByID(ctx, string(in.TransactionID))
 	if err != nil {
 		return nil, err
 	}
 	body := transferOf(t)
-	postings, err := a.ledger.PostingsOf(ctx, t)
+	postings, err := a.booksFor(ctx).PostingsOf(ctx, t)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,16 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
 
+	"florin/internal/approval"
+	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/money"
+	"florin/internal/platform/id"
 )
 
 // Transfer is a transaction in an answer.
@@ -135,11 +139,34 @@ func (a *api) routeTransfers() {
 }
 
 func (a *api) createTransfer(ctx context.Context, in *transferInput) (*createdTransferOutput, error) {
-	return createdTransfer(a.ledger.Transfer(ctx, in.Payload.Value.toLedger()))
+	request, err := a.limitedTransfer(ctx, &in.Payload.Value)
+	if err != nil {
+		return nil, err
+	}
+	var t ledger.Transfer
+	err = a.admitTransfer(ctx, &request, func(ctx context.Context) (err error) {
+		t, err = a.booksFor(ctx).Transfer(ctx, request)
+		return err
+	})
+	return createdTransfer(t, err)
+}
+
+func (a *api) limitedTransfer(ctx context.Context, r *TransferRequest) (request ledger.TransferRequest, err error) {
+	request = r.toLedger()
+	request.Limits, err = a.amountLimits(ctx, r.Currency, r.SourceAccountID)
+	return request, err
 }
 
 func (a *api) acceptTransfer(ctx context.Context, in *transferInput) (*acceptedTransferOutput, error) {
-	t, err := a.ledger.Accept(ctx, in.Payload.Value.toLedger())
+	request, err := a.limitedTransfer(ctx, &in.Payload.Value)
+	if err != nil {
+		return nil, err
+	}
+	var t ledger.Transfer
+	err = a.admitTransfer(ctx, &request, func(ctx context.Context) (err error) {
+		t, err = a.booksFor(ctx).Accept(ctx, request)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +179,7 @@ func (a *api) acceptTransfer(ctx context.Context, in *transferInput) (*acceptedT
 // ReversalRequest asks for a transaction to be undone. All is optional.
 type ReversalRequest struct {
 	TransactionID ID       `json:"transactionId,omitempty" doc:"Of the reversal; made by the server when absent." example:"order-1001-undo"`
-	Force         bool     `json:"force,omitempty" doc:"Take the money back even when it is gone: the account's available funds then go below zero."`
+	Force         bool     `json:"force,omitempty" doc:"Take the money back even when it is gone: the account's available funds then go below zero. Needs transfers:force."`
 	Description   string   `json:"description,omitempty" maxLength:"500"`
 	Metadata      Metadata `json:"metadata,omitempty"`
 }
@@ -174,8 +201,26 @@ type reversalInput struct {
 
 func (a *api) reverseTransfer(ctx context.Context, in *reversalInput) (*createdTransferOutput, error) {
 	r := &in.Payload.Value
-	return createdTransfer(a.ledger.Reverse(ctx, ledger.Reversal{
-		ID: in.id(ctx, "rev", r.TransactionID, in.TransactionID), TargetID: string(in.TransactionID), Force: r.Force,
+	if err := checkID(ctx, "transactionId", string(r.TransactionID)); err != nil {
+		return nil, err
+	}
+	reversalID := in.id(ctx, "rev", r.TransactionID, in.TransactionID)
+	if r.Force {
+		if err := a.requireSensitive(ctx, identity.TransfersForce); err != nil {
+			return nil, err
+		}
+		if _, err := a.booksFor(ctx).TransferByID(ctx, string(in.TransactionID)); err != nil {
+			return nil, err
+		}
+		err := a.secondPerson(ctx, approval.ForcedReversal, string(in.TransactionID), forcedReversal{
+			TransactionID: string(in.TransactionID), ReversalID: cmp.Or(reversalID, id.New("rev")), Description: r.Description, Metadata: json.RawMessage(r.Metadata),
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return createdTransfer(a.booksFor(ctx).Reverse(ctx, ledger.Reversal{
+		ID: reversalID, TargetID: string(in.TransactionID), Force: r.Force,
 		Description: r.Description, Metadata: json.RawMessage(r.Metadata),
 	}))
 }

@@ -45,6 +45,36 @@ func (Amount) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
+// AmountLimit is a limit of amounts in a request: an amount, or "none" to take
+// the limit away.
+type AmountLimit struct {
+	IsGiven bool
+	Limit   decimal.NullDecimal
+}
+
+const noLimit = "none"
+
+// Schema is the documented form.
+func (AmountLimit) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Description: "An amount, or none to take the limit away.",
+		OneOf: []*huma.Schema{
+			{Type: huma.TypeString, Pattern: amountPattern},
+			{Type: huma.TypeNumber},
+			{Type: huma.TypeString, Enum: []any{noLimit}},
+		},
+		Examples: []any{"500.00"},
+	}
+}
+
+// asked is nil when the limit stays as it is.
+func (l *AmountLimit) asked() *decimal.NullDecimal {
+	if !l.IsGiven {
+		return nil
+	}
+	return &l.Limit
+}
+
 // Money is an amount in an answer: a string with exactly the currency's decimals.
 type Money string
 

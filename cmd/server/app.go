@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,7 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
 
 	"florin/internal/api"
 	"florin/internal/export"
@@ -31,98 +35,80 @@ const (
 	shutdownMax = 20 * time.Second
 	// readyPause is how often an unmigrated database is looked at again.
 	readyPause = time.Second
-	// guessableKey is the length from which on an API key is not guessed.
-	guessableKey = 24
+	// headerMax bounds a request's header.
+	headerMax = 32 << 10
 	// queryMax bounds a single read on behalf of a request.
 	queryMax = 30 * time.Second
 )
 
-// serverFlags configure one replica. Each is one plain value, which its variable
-// of the environment hands to the processes of other replicas.
-type serverFlags struct {
-	Addr           string        `help:"Address of the API." default:"127.0.0.1:8080" env:"FLORIN_ADDR"`
-	OpsAddr        string        `help:"Address of /metrics and pprof; empty for none." default:"127.0.0.1:8081" env:"FLORIN_OPS_ADDR"`
-	BootstrapKey   string        `name:"bootstrap-api-key" help:"The first API key; a random one is made and printed once when absent." env:"FLORIN_BOOTSTRAP_API_KEY" placeholder:"KEY"`
-	Workers        int           `name:"executor-workers" help:"Batches that the executor runs at once." default:"1" env:"FLORIN_EXECUTOR_WORKERS"`
-	BatchMax       int           `name:"executor-batch" help:"Most transfers in one transaction of the executor." default:"1000" env:"FLORIN_EXECUTOR_BATCH"`
-	QueueMax       int           `name:"executor-queue" help:"Most transfers that may wait; above that callers get 503." default:"20000" env:"FLORIN_EXECUTOR_QUEUE"`
-	SweepInterval  time.Duration `help:"How often accepted transfers are looked for that a dead replica left." default:"60s" env:"FLORIN_SWEEP_INTERVAL"`
-	Region         string        `help:"Home region of accounts opened here, when the database has it; default: the region that the connections lead to." env:"FLORIN_REGION"`
-	ExportPlaces   string        `name:"export-destinations" help:"Places that POST /api/v1/exports may have the database deliver to, separated by blanks: each a URL such as s3://BUCKET/PATH?AWS_REGION=NAME, with all beneath it. Empty for none." env:"FLORIN_EXPORT_DESTINATIONS" placeholder:"'URL URL'"`
-	MaxConnections int32         `name:"db-connections" help:"Most connections for reads; the executor has its own." default:"16" env:"FLORIN_DB_CONNECTIONS"`
-}
-
-func (f *serverFlags) validate() error {
-	switch {
-	case f.Workers < 1 || f.Workers > 64:
-		return fmt.Errorf("--executor-workers is %d, must be 1 to 64", f.Workers)
-	case f.BatchMax < 1 || f.BatchMax > ledger.MaxBatch:
-		return fmt.Errorf("--executor-batch is %d, must be 1 to %d", f.BatchMax, ledger.MaxBatch)
-	case f.QueueMax < ledger.MaxBatch:
-		return fmt.Errorf("--executor-queue is %d, must be at least %d, the largest batch of the API", f.QueueMax, ledger.MaxBatch)
-	case f.SweepInterval < 10*time.Millisecond:
-		return fmt.Errorf("--sweep-interval is %s, must be at least 10ms", f.SweepInterval)
-	case f.MaxConnections < 1:
-		return fmt.Errorf("--db-connections is %d, must be at least 1", f.MaxConnections)
-	}
-	if _, err := export.ParseAllowed(strings.Fields(f.ExportPlaces)); err != nil {
-		return fmt.Errorf("--export-destinations: %w", err)
-	}
-	return nil
-}
-
 // app is one replica: the API and the operations server over one ledger.
 type app struct {
-	flags   serverFlags
-	log     *slog.Logger
-	reads   *database.DB
-	writes  *database.DB
-	ledger  *ledger.Ledger
-	keys    *identity.Keys
-	watch   *export.Watch
-	handler http.Handler
-	metrics *prometheus.Registry
-	ready   atomic.Bool // migrated and executing
+	flags       serverFlags
+	log         *slog.Logger
+	reads       *database.DB
+	writes      *database.DB
+	ledger      *ledger.Ledger
+	watch       *export.Watch
+	people      people
+	handler     http.Handler
+	certificate *certificate // nil without TLS
+	metrics     *prometheus.Registry
+	ready       atomic.Bool // migrated and executing
 }
 
 // newApp connects to the database and puts the parts together. Nothing runs yet.
 // Close the app after use.
 func newApp(ctx context.Context, flags serverFlags, databaseURL string, log *slog.Logger) (*app, error) {
-	allowed, err := export.ParseAllowed(strings.Fields(flags.ExportPlaces))
+	set, err := flags.settings()
 	if err != nil {
 		return nil, err
 	}
 	a := &app{flags: flags, log: log, metrics: prometheus.NewRegistry()}
+	if a.certificate, err = readCertificate(flags.TLSCert, flags.TLSKey, log); err != nil {
+		return nil, err
+	}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	transactions := database.NewMetrics(a.metrics)
-	a.reads, err = database.Open(ctx, databaseURL, database.Options{
-		ApplicationName: "florin", MaxConns: flags.MaxConnections, StatementTimeout: queryMax, Metrics: transactions,
-	})
-	if err != nil {
+	if err := a.connect(ctx, databaseURL); err != nil {
 		return nil, err
 	}
-	a.writes, err = database.Open(ctx, databaseURL, database.Options{
-		ApplicationName: "florin executor", MaxConns: int32(flags.Workers) + 1, StatementTimeout: queryMax,
-		Plans: database.PlansPinned, Metrics: transactions,
-	})
-	if err != nil {
-		a.reads.Close()
-		return nil, err
-	}
-	database.WatchPool(a.metrics, "reads", a.reads)
-	database.WatchPool(a.metrics, "executor", a.writes)
-	a.keys = identity.NewKeys(a.reads, clock.System)
 	a.ledger = ledger.New(a.reads, a.writes, ledger.Options{
 		Workers: flags.Workers, BatchMax: flags.BatchMax, QueueMax: flags.QueueMax,
 		SweepInterval: flags.SweepInterval, HomeRegion: flags.Region, Log: log, Registry: a.metrics,
 	})
-	exports := export.NewControl(a.reads, allowed, clock.System)
+	a.people = newPeople(a.reads, a.ledger, set, log)
+	exports := export.NewControl(a.reads, set.exportPlaces, clock.System)
 	a.watch = export.NewWatch(exports, export.WatchOptions{Log: log, Registry: a.metrics})
+	p := &a.people
 	a.handler = api.New(api.Options{
 		Ledger: a.ledger, Exports: exports, Authenticate: a.authenticate, Ready: a.checkReady,
+		Users: p.users, Keys: p.keys, Linked: p.linked, Wallets: p.wallets, Risk: p.rules, Approvals: p.approvals, Audit: p.audit,
+		SessionMax: flags.SessionMax, AmountLimits: api.AmountLimitsOf(p.rules),
 		Log: log, Registry: a.metrics, Version: version(),
+		RateLimits: set.rateLimits, TrustedProxies: set.trustedProxies, CORSOrigins: set.corsOrigins, OverTLS: set.overTLS,
 	})
 	return a, nil
+}
+
+// connect opens the pools: one for the executor, one for all else.
+func (a *app) connect(ctx context.Context, databaseURL string) (err error) {
+	transactions := database.NewMetrics(a.metrics)
+	a.reads, err = database.Open(ctx, databaseURL, database.Options{
+		ApplicationName: "florin", MaxConns: a.flags.MaxConnections, StatementTimeout: queryMax, Metrics: transactions,
+	})
+	if err != nil {
+		return err
+	}
+	a.writes, err = database.Open(ctx, databaseURL, database.Options{
+		ApplicationName: "florin executor", MaxConns: int32(a.flags.Workers) + 1, StatementTimeout: queryMax,
+		Plans: database.PlansPinned, Metrics: transactions,
+	})
+	if err != nil {
+		a.reads.Close()
+		return err
+	}
+	database.WatchPool(a.metrics, "reads", a.reads)
+	database.WatchPool(a.metrics, "executor", a.writes)
+	return nil
 }
 
 func (a *app) close() {
@@ -130,15 +116,20 @@ func (a *app) close() {
 	a.reads.Close()
 }
 
-func (a *app) authenticate(ctx context.Context, token string) (api.Actor, error) {
+// authenticate tells sessions and keys apart by how they begin.
+func (a *app) authenticate(ctx context.Context, token string, from netip.Addr) (principal identity.Principal, err error) {
 	if !a.ready.Load() {
-		return api.Actor{}, database.ErrUnavailable
+		return identity.Principal{}, database.ErrUnavailable
 	}
-	actor, err := a.keys.Authenticate(ctx, token)
-	if errors.Is(err, identity.ErrUnknownKey) {
-		return api.Actor{}, api.ErrUnauthenticated
+	if strings.HasPrefix(token, identity.SessionPrefix) {
+		principal, err = a.people.users.Authenticate(ctx, token)
+	} else {
+		principal, err = a.people.keys.Authenticate(ctx, token, from)
 	}
-	return api.Actor{ID: actor.KeyID, Name: actor.Name}, err
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		return identity.Principal{}, api.ErrUnauthenticated
+	}
+	return principal, err
 }
 
 func (a *app) checkReady(ctx context.Context) error {
@@ -158,15 +149,18 @@ func (a *app) run(ctx context.Context, listener, opsListener net.Listener, ready
 	defer stopLedger()
 	ledgerDone := make(chan struct{})
 
-	public := &http.Server{
-		Handler: a.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
-		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	public := publicServer(a.handler, a.log)
+	if a.certificate != nil {
+		public.TLSConfig = a.certificate.config()
+		servers.Go(func() error {
+			a.certificate.run(ctx)
+			return nil
+		})
 	}
-	servers.Go(func() error { return serve(ctx, public, listener) })
+	servers.Go(func() error { return serve(ctx, public, netutil.LimitListener(listener, a.flags.Callers)) })
 	if opsListener != nil {
 		// No write timeout: a CPU profile takes as long as it was asked to.
-		operations := &http.Server{Handler: operations(a.metrics), ReadHeaderTimeout: 10 * time.Second}
+		operations := &http.Server{Handler: operations(a.metrics), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: headerMax}
 		servers.Go(func() error { return serve(ctx, operations, opsListener) })
 	}
 	servers.Go(func() error {
@@ -179,10 +173,12 @@ func (a *app) run(ctx context.Context, listener, opsListener net.Listener, ready
 			defer close(ledgerDone)
 			a.ledger.Run(ledgerCtx)
 		}()
-		servers.Go(func() error {
-			a.watch.Run(ctx)
-			return nil
-		})
+		for _, run := range append(a.people.background(), a.watch.Run) {
+			servers.Go(func() error {
+				run(ctx)
+				return nil
+			})
+		}
 		a.ready.Store(true)
 		if ready == nil {
 			return nil
@@ -196,6 +192,16 @@ func (a *app) run(ctx context.Context, listener, opsListener net.Listener, ready
 		return nil
 	}
 	return err
+}
+
+// publicServer is the server that strangers talk to: whoever is slow, or says too
+// much before his request begins, is cut off.
+func publicServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: headerMax,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 // prepare waits until the schema is there and sees to the first API key.
@@ -219,7 +225,23 @@ func (a *app) prepare(ctx context.Context) (generatedKey string, err error) {
 		a.log.Warn("the bootstrap API key is short enough to be guessed", "characters", len(key), "wanted", guessableKey)
 	}
 	a.tellRegion(ctx)
-	return a.keys.Bootstrap(ctx, a.flags.BootstrapKey)
+	if a.flags.BootstrapKey == "" && !term.IsTerminal(int(os.Stderr.Fd())) {
+		// A key shown there would stay in the log for good.
+		return "", a.checkHasKey(ctx)
+	}
+	return a.people.keys.Bootstrap(ctx, a.flags.BootstrapKey)
+}
+
+// checkHasKey fails when no program could call.
+func (a *app) checkHasKey(ctx context.Context) error {
+	has, err := a.people.keys.HasAny(ctx)
+	if err != nil {
+		return err
+	}
+	if !has {
+		return errors.New("there is no API key yet, and no terminal to show a new one on: set FLORIN_BOOTSTRAP_API_KEY, or start florin serve in a terminal once")
+	}
+	return nil
 }
 
 // tellRegion warns of a region that accounts can't be opened in.
@@ -231,10 +253,31 @@ func (a *app) tellRegion(ctx context.Context) {
 	}
 }
 
+// tellTransport warns when credentials would cross a network in the clear.
+func (a *app) tellTransport(listener net.Listener) {
+	at, isTCP := listener.Addr().(*net.TCPAddr)
+	if isTCP && !at.IP.IsLoopback() && a.certificate == nil && !strings.HasPrefix(a.flags.PublicURL, "https:") {
+		a.log.Warn("the API is reached without TLS: give --tls-cert, or --public-url with https when a proxy speaks it", "address", at.String())
+	}
+}
+
+// tellDatabase warns when the books cross a network unprotected.
+func (a *app) tellDatabase(databaseURL string) {
+	if database.IsExposed(databaseURL) {
+		a.log.Warn("the database is reached over a network without verified TLS: set sslmode=verify-full and sslrootcert in FLORIN_DATABASE_URL")
+	}
+}
+
 // serve serves until ctx ends and then lets the requests under way finish.
 func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() {
+		if server.TLSConfig != nil {
+			failed <- server.ServeTLS(listener, "", "")
+			return
+		}
+		failed <- server.Serve(listener)
+	}()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)

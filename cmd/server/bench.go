@@ -19,6 +19,7 @@ import (
 
 	"florin/internal/bench"
 	"florin/internal/platform/database"
+	"florin/internal/platform/seal"
 )
 
 const (
@@ -146,9 +147,19 @@ func (c *benchCommand) startServer(ctx context.Context, databaseURL string) (ser
 	if err != nil {
 		return nil, nil, fmt.Errorf("find this program: %w", err)
 	}
-	key := c.APIKey
-	environment := append(os.Environ(), "FLORIN_DATABASE_URL="+databaseURL, "FLORIN_LOG_LEVEL=info", "FLORIN_BOOTSTRAP_API_KEY=")
-	if key == "" && c.DatabaseURL == "" {
+	key, bootstrapKey := c.APIKey, ""
+	if key == "" && c.DatabaseURL != "" {
+		bootstrapKey = os.Getenv("FLORIN_BOOTSTRAP_API_KEY")
+		if key = bootstrapKey; key == "" {
+			return nil, nil, errNoKey
+		}
+	}
+	environment := append(os.Environ(), "FLORIN_DATABASE_URL="+databaseURL, "FLORIN_LOG_LEVEL=info", "FLORIN_BOOTSTRAP_API_KEY="+bootstrapKey)
+	if os.Getenv("FLORIN_ENCRYPTION_KEYS") == "" {
+		// It seals nothing: what is measured has no secrets.
+		environment = append(environment, "FLORIN_ENCRYPTION_KEYS="+seal.NewKey("bench"), "FLORIN_SMTP_URL=", "FLORIN_MAIL_FOLDER=")
+	}
+	if key == "" {
 		// The data folder's own key: any other would end the validity of it.
 		if key, err = keptKey(c.DataDir); err != nil {
 			return nil, nil, err
@@ -185,9 +196,6 @@ func (c *benchCommand) startServer(ctx context.Context, databaseURL string) (ser
 		_ = os.Remove(log.Name())
 	}
 	address, err := awaitServer(ctx, log.Name(), ended)
-	if err == nil && key == "" {
-		key, err = firstKey(log.Name())
-	}
 	if err != nil {
 		stop()
 		return nil, nil, err
@@ -239,27 +247,8 @@ func servingAddress(log []byte) string {
 	return ""
 }
 
-// errNoKey says that the server's database has keys and we know none.
-var errNoKey = errors.New("FLORIN_API_KEY is not set: it must hold an API key of the database")
-
-// firstKey is the key that the server made because its database had none, and
-// shows this once, about when it is ready. It is shown on to our caller.
-func firstKey(logFile string) (string, error) {
-	for range 20 {
-		text, err := os.ReadFile(logFile)
-		if err != nil {
-			return "", err
-		}
-		for line := range strings.Lines(string(text)) {
-			if _, key, found := strings.Cut(line, "The first API key, shown this once: "); found {
-				fmt.Fprint(os.Stderr, line)
-				return strings.TrimSpace(key), nil
-			}
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return "", errNoKey
-}
+// errNoKey says that no API key of the server's database is known here.
+var errNoKey = errors.New("FLORIN_API_KEY is not set: it must hold an API key of the database; for one without keys set FLORIN_BOOTSTRAP_API_KEY")
 
 func isReady(ctx context.Context, address string) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", http.NoBody)

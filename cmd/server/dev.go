@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"florin/internal/identity"
 	"florin/internal/platform/database"
 	"florin/internal/platform/database/embedded"
+	"florin/internal/platform/seal"
 	"florin/internal/seed"
 )
 
@@ -29,16 +31,21 @@ type devCommand struct {
 // regions) and demo data on this machine until it is told to stop, and then stops
 // all of it.
 func (c *devCommand) Run(ctx context.Context) error {
-	if err := errors.Join(c.validate(), c.validateRegions()); err != nil {
+	if err := c.validateRegions(); err != nil {
 		return err
 	}
+	c.setDefaults()
 	log := newLogger(logText)
+	if err := c.checkSettings(); err != nil {
+		return err
+	}
 	// First of all, so that a taken port is told before an engine is started.
 	listener, err := listen(c.Addr, "addr")
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
+	c.Addr = listener.Addr().String()
 	opsListener := c.listenOps(log)
 	if opsListener != nil {
 		defer opsListener.Close()
@@ -48,10 +55,8 @@ func (c *devCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer stopEngine(ctx, server, log)
-	if c.BootstrapKey == "" {
-		if c.BootstrapKey, err = keptKey(c.DataDir); err != nil {
-			return err
-		}
+	if err := c.keepSecrets(); err != nil {
+		return err
 	}
 
 	// An engine that can't be kept up ends the program.
@@ -73,6 +78,42 @@ func (c *devCommand) Run(ctx context.Context) error {
 		if err = context.Cause(ctx); errors.Is(err, context.Canceled) {
 			return nil
 		}
+	}
+	return err
+}
+
+// setDefaults makes a place to try everything out in.
+func (c *devCommand) setDefaults() {
+	c.Environment = cmp.Or(c.Environment, string(identity.Dev))
+	if c.Environment != string(identity.Live) {
+		c.Bank = cmp.Or(c.Bank, bankSimulated)
+	}
+	if c.SMTPURL == "" {
+		c.MailFolder = cmp.Or(c.MailFolder, filepath.Join(c.DataDir, "mails"))
+	}
+}
+
+// checkSettings finds mistakes before anything is started. The data folder's own
+// secrets are not there yet.
+func (c *devCommand) checkSettings() error {
+	flags := c.serverFlags
+	flags.EncryptionKeys = cmp.Or(flags.EncryptionKeys, seal.NewKey("check"))
+	if _, err := flags.settings(); err != nil {
+		return err
+	}
+	_, err := readCertificate(c.TLSCert, c.TLSKey, nil)
+	return err
+}
+
+// keepSecrets takes the data folder's own secrets where none are given.
+func (c *devCommand) keepSecrets() (err error) {
+	if c.BootstrapKey == "" {
+		if c.BootstrapKey, err = keptKey(c.DataDir); err != nil {
+			return err
+		}
+	}
+	if c.EncryptionKeys == "" {
+		c.EncryptionKeys, err = keptEncryptionKey(c.DataDir)
 	}
 	return err
 }
@@ -129,31 +170,43 @@ func (c *devCommand) listenOps(log *slog.Logger) net.Listener {
 
 // keptKey is this data folder's own API key, made at the first start.
 func keptKey(dataDir string) (string, error) {
-	file := filepath.Join(dataDir, "api-key")
+	return kept(filepath.Join(dataDir, "api-key"), func() string { return identity.RandomKey(identity.Dev) })
+}
+
+// keptEncryptionKey is what seals the secrets in this data folder's database.
+func keptEncryptionKey(dataDir string) (string, error) {
+	return kept(filepath.Join(dataDir, "encryption-keys"), func() string { return seal.NewKey("dev") })
+}
+
+// kept is the secret in a file, made at the first call.
+func kept(file string, newSecret func() string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err == nil {
-		if key := strings.TrimSpace(string(content)); key != "" {
-			return key, nil
+		if secret := strings.TrimSpace(string(content)); secret != "" {
+			return secret, nil
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read the API key: %w", err)
+		return "", fmt.Errorf("read a secret of the data folder: %w", err)
 	}
-	key := identity.NewKey()
-	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keep the API key: %w", err)
+	secret := newSecret()
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keep a secret of the data folder: %w", err)
 	}
-	return key, nil
+	return secret, nil
 }
 
 // welcome says where to look.
 func (c *devCommand) welcome(engine, databaseURL string, listener, opsListener net.Listener) {
-	base := "http://" + listener.Addr().String()
+	base := c.scheme() + "://" + listener.Addr().String()
 	fmt.Printf("\nFlorin is running on %s (data in %s).\n\n", engine, c.DataDir)
 	fmt.Printf("  API      %s/api/v1\n", base)
 	fmt.Printf("  Docs     %s/docs\n", base)
 	if opsListener != nil {
 		fmt.Printf("  Metrics  http://%s/metrics\n", opsListener.Addr())
+	}
+	if c.MailFolder != "" {
+		fmt.Printf("  Mails    %s\n", c.MailFolder)
 	}
 	fmt.Printf("  Database %s\n", databaseURL)
 	fmt.Printf("  API key  %s\n\n", c.BootstrapKey)

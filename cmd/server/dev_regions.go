@@ -25,6 +25,9 @@ func (c *devCommand) validateRegions() error {
 	if n := len(c.Regions); c.Survive == database.SurviveRegion && n > 0 && n < survivalRegionsMin {
 		return fmt.Errorf("--survive region takes %d regions or more, --regions names %d", survivalRegionsMin, n)
 	}
+	if len(c.Regions) > 0 && c.TLSCert != "" {
+		return errors.New("--tls-cert is not for a cluster on this machine")
+	}
 	return nil
 }
 

@@ -14,7 +14,10 @@ func TestFlagsReachTheReplicas(t *testing.T) {
 	fields := reflect.ValueOf(&want).Elem()
 	for i := range fields.NumField() {
 		field, name := fields.Field(i), fields.Type().Field(i).Name
+		one, _, _ := strings.Cut(strings.TrimPrefix(fields.Type().Field(i).Tag.Get("enum"), ","), ",")
 		switch {
+		case one != "":
+			field.SetString(one)
 		case field.CanInt():
 			field.SetInt(int64(1000 + i))
 		case field.Kind() == reflect.String:

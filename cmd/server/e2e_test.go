@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +19,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"florin/internal/platform/dbtest/secrets"
+	"florin/internal/platform/seal"
 )
 
 const (
@@ -25,47 +32,15 @@ const (
 	acceptMax = 60 * time.Second // a lease, a sweep, and a slow machine
 )
 
-// binary is the program, built once for all tests: they start it, kill it, and
-// talk to it as its users do.
-var binary string
-
-func TestMain(m *testing.M) {
-	folder, err := os.MkdirTemp("", "florin-e2e-")
-	if err != nil {
-		panic(err)
-	}
-	binary = filepath.Join(folder, "florin")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		panic(fmt.Sprintf("build: %v\n%s", err, out))
-	}
-	code := m.Run()
-	os.RemoveAll(folder)
-	os.Exit(code)
-}
-
-// eachEngine runs a test with `florin dev` on every engine found.
-func eachEngine(t *testing.T, test func(t *testing.T, engine string)) {
-	t.Helper()
-	for _, engine := range []string{"postgres", "cockroach"} {
-		if engine == "cockroach" && os.Getenv("COCKROACH_BINARY") == "" {
-			if _, err := exec.LookPath("cockroach"); err != nil {
-				t.Log("ON POSTGRESQL ONLY: no CockroachDB found")
-				continue
-			}
-		}
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel() // mostly waiting for engines to start and end
-			test(t, engine)
-		})
-	}
-}
+// testSealer seals the secrets in the tests' databases.
+var testSealer = seal.NewKey("e2e")
 
 // process is a running florin.
 type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
-	base string // of the API
-	out  *lockedBuffer
+	base string        // of the API
+	out  *lockedBuffer // all that it prints
 	done chan struct{} // closed when it has ended
 }
 
@@ -91,10 +66,17 @@ var addressPattern = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/api/v1|msg"?[
 // start runs the program and waits until it says where its API is.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
+	secrets.Register(t, "API key", testKey)
+	secrets.Register(t, "encryption key", testSealer)
+	log := secrets.NewLog(t)
 	p := &process{t: t, cmd: exec.Command(binary, args...), out: &lockedBuffer{}, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), append([]string{"FLORIN_BOOTSTRAP_API_KEY=" + testKey}, env...)...)
+	p.cmd.Env = append(os.Environ(), append([]string{"FLORIN_BOOTSTRAP_API_KEY=" + testKey, "FLORIN_ENCRYPTION_KEYS=" + testSealer}, env...)...)
 	reader, writer := io.Pipe()
-	p.cmd.Stdout, p.cmd.Stderr = io.MultiWriter(writer, p.out), io.MultiWriter(writer, p.out)
+	// florin dev shows its API key on standard output, to who starts it.
+	p.cmd.Stdout, p.cmd.Stderr = io.MultiWriter(writer, p.out), io.MultiWriter(writer, p.out, log)
+	if args[0] != "dev" {
+		p.cmd.Stdout = p.cmd.Stderr
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -214,13 +196,23 @@ func (p *process) mustCall(want int, method, path string, body any) map[string]a
 // verify runs `florin verify` on a data folder.
 func verify(t *testing.T, engine, dataDir string) {
 	t.Helper()
-	out, err := exec.Command(binary, "verify", "--engine", engine, "--data-dir", dataDir).CombinedOutput()
+	out, err := logged(t, exec.Command(binary, "verify", "--engine", engine, "--data-dir", dataDir))
 	if err != nil {
 		t.Fatalf("florin verify: %v\n%s", err, out)
 	}
 }
 
+// logged runs a command to its end and returns what it prints, all of which is its log.
+func logged(t *testing.T, cmd *exec.Cmd) (out string, err error) {
+	t.Helper()
+	log := secrets.NewLog(t)
+	cmd.Stdout, cmd.Stderr = log, log
+	err = cmd.Run()
+	return log.String(), err
+}
+
 func TestDevComesUpAgainWithItsData(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
 		dataDir := t.TempDir()
 		p := dev(t, engine, dataDir)
@@ -314,28 +306,45 @@ func (l *load) waitFor(t *testing.T, acked int) {
 func (l *load) settle(t *testing.T, p *process) {
 	t.Helper()
 	deadline := time.Now().Add(acceptMax)
-	for id := range l.acked {
+	severally(t, maps.Keys(l.acked), func(id string) error {
 		for {
-			answer := p.mustCall(200, "GET", "/api/v1/transactions/"+id+"/status", nil)
-			if answer["status"] == "COMPLETED" {
-				break
-			}
-			if answer["status"] == "FAILED" || time.Now().After(deadline) {
-				t.Fatalf("acknowledged transfer %s: %v", id, answer)
+			status, answer := p.call("GET", "/api/v1/transactions/"+id+"/status", nil)
+			switch {
+			case status == 200 && answer["status"] == "COMPLETED":
+				return nil
+			case status != 200, answer["status"] == "FAILED", time.Now().After(deadline):
+				return fmt.Errorf("acknowledged transfer %s: %d %v", id, status, answer)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-	}
-	for id := range l.sent {
-		p.mustCall(201, "POST", "/api/v1/transfers", map[string]any{
+	})
+	severally(t, maps.Keys(l.sent), func(id string) error {
+		status, answer := p.call("POST", "/api/v1/transfers", map[string]any{
 			"transactionId": id, "sourceAccountId": "payer", "destinationAccountId": "payee", "amount": "1.00",
 		})
-	}
+		if status != 201 {
+			return fmt.Errorf("transfer %s sent again: %d %v", id, status, answer)
+		}
+		return nil
+	})
 	want := fmt.Sprintf("%d.00", len(l.sent))
 	if payee := p.mustCall(200, "GET", "/api/v1/accounts/payee", nil); payee["balance"] != want {
 		t.Fatalf("the payee has %v after %s transfers of 1.00", payee["balance"], want)
 	}
 	t.Logf("%d transfers sent, %d acknowledged through the trouble, each there once", len(l.sent), len(l.acked))
+}
+
+// severally calls f for each id, some at once, and ends the test at an error.
+func severally(t *testing.T, ids iter.Seq[string], f func(id string) error) {
+	t.Helper()
+	var group errgroup.Group
+	group.SetLimit(8)
+	for id := range ids {
+		group.Go(func() error { return f(id) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func openPayerAndPayee(p *process) {
@@ -344,8 +353,9 @@ func openPayerAndPayee(p *process) {
 }
 
 func TestKilledServerLosesNothing(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		dataDir := t.TempDir()
+		dataDir := migrated(t, engine)
 		p := dev(t, engine, dataDir)
 		openPayerAndPayee(p)
 		l := startLoad(p, "k")
@@ -361,8 +371,9 @@ func TestKilledServerLosesNothing(t *testing.T) {
 }
 
 func TestKilledDatabaseLosesNothing(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		dataDir := t.TempDir()
+		dataDir := migrated(t, engine)
 		p := dev(t, engine, dataDir)
 		openPayerAndPayee(p)
 		l := startLoad(p, "d")
@@ -393,8 +404,9 @@ func enginePID(t *testing.T, dataDir string) int {
 
 // A replica that dies leaves accepted transfers to the other.
 func TestReplicasTakeOverFromEachOther(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		dataDir := t.TempDir()
+		dataDir := migrated(t, engine)
 		p := dev(t, engine, dataDir, "--sweep-interval", "1s")
 		openPayerAndPayee(p)
 		databaseURL := p.databaseURL()
@@ -409,8 +421,9 @@ func TestReplicasTakeOverFromEachOther(t *testing.T) {
 }
 
 func TestGracefulShutdownFinishesWhatWasTaken(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		dataDir := t.TempDir()
+		dataDir := migrated(t, engine)
 		p := dev(t, engine, dataDir)
 		openPayerAndPayee(p)
 		l := startLoad(p, "g")
@@ -427,8 +440,9 @@ func TestGracefulShutdownFinishesWhatWasTaken(t *testing.T) {
 
 // What goes wrong at the start is one line that says what to do.
 func TestStartProblemsAreOneLine(t *testing.T) {
-	taken := dev(t, "postgres", t.TempDir())
-	busy := t.TempDir()
+	t.Parallel()
+	taken := dev(t, "postgres", migrated(t, "postgres"))
+	busy := migrated(t, "postgres")
 	owner := dev(t, "postgres", busy)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -444,21 +458,25 @@ func TestStartProblemsAreOneLine(t *testing.T) {
 		"data folder is a file":    {[]string{"dev", "--data-dir", file, "--addr", "127.0.0.1:0"}, nil, file},
 		"no such engine":           {[]string{"dev", "--data-dir", t.TempDir(), "--addr", "127.0.0.1:0", "--engine", "cockroach"}, []string{"COCKROACH_BINARY=/nowhere/cockroach"}, "COCKROACH_BINARY"},
 		"bad cluster setting":      {[]string{"dev", "--data-dir", t.TempDir(), "--addr", "127.0.0.1:0", "--cluster-setting", "x; DROP"}, nil, "x; DROP"},
+		"no encryption keys":       {[]string{"serve"}, []string{"FLORIN_DATABASE_URL=postgres://127.0.0.1:1/x", "FLORIN_ENCRYPTION_KEYS="}, "FLORIN_ENCRYPTION_KEYS"},
+		"bad encryption keys":      {[]string{"serve"}, []string{"FLORIN_DATABASE_URL=postgres://127.0.0.1:1/x", "FLORIN_ENCRYPTION_KEYS=hunter2"}, "FLORIN_ENCRYPTION_KEYS"},
+		"no such proxy":            {[]string{"dev", "--data-dir", t.TempDir(), "--trusted-proxies", "proxy"}, nil, "--trusted-proxies"},
+		"no such certificate":      {[]string{"dev", "--data-dir", t.TempDir(), "--addr", "127.0.0.1:0", "--engine", "postgres", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"}, nil, "--tls-cert"},
 		"no database to serve":     {[]string{"serve"}, []string{"FLORIN_DATABASE_URL="}, "FLORIN_DATABASE_URL"},
-		"database does not answer": {[]string{"serve", "--addr", "127.0.0.1:0", "--ops-addr", ""}, []string{"FLORIN_DATABASE_URL=postgres://u:secret@127.0.0.1:1/x"}, "127.0.0.1"},
+		"database does not answer": {[]string{"serve", "--addr", "127.0.0.1:0", "--ops-addr", ""}, []string{"FLORIN_DATABASE_URL=postgres://u:hunter2@127.0.0.1:1/x"}, "127.0.0.1"},
 		"silly flag":               {[]string{"dev", "--executor-queue", "5"}, nil, "--executor-queue"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), startMax)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, binary, c.args...)
-			cmd.Env = append(os.Environ(), c.env...)
-			out, err := cmd.CombinedOutput()
+			cmd.Env = append(append(os.Environ(), "FLORIN_ENCRYPTION_KEYS="+testSealer), c.env...)
+			out, err := logged(t, cmd)
 			if err == nil {
 				t.Fatalf("it started:\n%s", out)
 			}
-			text := strings.TrimSpace(string(out))
-			if strings.Count(text, "\n") > 0 || !strings.Contains(text, c.want) || strings.Contains(text, "secret") {
+			text := strings.TrimSpace(out)
+			if strings.Count(text, "\n") > 0 || !strings.Contains(text, c.want) || strings.Contains(text, "hunter2") {
 				t.Errorf("want one line with %q, got:\n%s", c.want, text)
 			}
 		})

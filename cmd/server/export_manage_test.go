@@ -15,9 +15,10 @@ var opsPattern = regexp.MustCompile(`http://127\.0\.0\.1:\d+/metrics`)
 
 // The API and the commands show and do the same, and the server watches.
 func TestExportsAreManagedByAPIAndCommands(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
 		const place = "webhook-https://127.0.0.1:9/in"
-		p := dev(t, engine, t.TempDir(), "--export-destinations", "s3://books "+place+"?insecure_tls_skip_verify=true", "--ops-addr", "127.0.0.1:0",
+		p := dev(t, engine, migrated(t, engine), "--export-destinations", "s3://books "+place+"?insecure_tls_skip_verify=true", "--ops-addr", "127.0.0.1:0",
 			// Jobs obey at once instead of within half a minute.
 			"--cluster-setting", "jobs.registry.interval.cancel=500ms", "--cluster-setting", "jobs.registry.interval.adopt=500ms")
 		openPayerAndPayee(p)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"florin/internal/platform/dbtest/secrets"
 )
 
 // exporter runs florin export run on a database, as a process of its own.
@@ -24,7 +26,8 @@ func exporter(t *testing.T, databaseURL, folder string, args ...string) (*exec.C
 		"export", "run", "--database-url", databaseURL, "--to", "file://" + folder, "--interval", "100ms", "--part-rows", "500",
 	}, args...)...)
 	out := &lockedBuffer{}
-	cmd.Stdout, cmd.Stderr = out, out
+	both := io.MultiWriter(out, secrets.NewLog(t))
+	cmd.Stdout, cmd.Stderr = both, both
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -64,16 +67,20 @@ func florin(args ...string) (stdout, stderr string, err error) {
 // doing, leaves a folder that the next one finishes: no posting is missing, none
 // is there twice.
 func TestKilledExporterLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		p := dev(t, engine, t.TempDir())
+		p := dev(t, engine, migrated(t, engine))
 		databaseURL := p.databaseURL()
 		openPayerAndPayee(p)
 		folder := filepath.Join(t.TempDir(), "export")
 		l := startSlowLoad(p, "x")
 		l.waitFor(t, 100)
-		kills, atMost := 25, 1500*time.Millisecond
+		kills, atMost := 8, 1500*time.Millisecond
 		if engine == "cockroach" {
-			kills, atMost = 8, 8*time.Second
+			kills, atMost = 3, 8*time.Second
+		}
+		if isLong {
+			kills *= 3
 		}
 		for range kills {
 			cmd, out := exporter(t, databaseURL, folder)
@@ -106,8 +113,9 @@ func TestKilledExporterLosesAndDoublesNothing(t *testing.T) {
 }
 
 func TestExportCommand(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		dataDir := t.TempDir()
+		dataDir := migrated(t, engine)
 		p := dev(t, engine, dataDir)
 		openPayerAndPayee(p)
 		folder := filepath.Join(t.TempDir(), "export")
@@ -172,7 +180,8 @@ func metricsAt(address string) string {
 
 // What is wrong with a destination is one line that says what to do.
 func TestExportProblemsAreOneLine(t *testing.T) {
-	p := dev(t, "postgres", t.TempDir())
+	t.Parallel()
+	p := dev(t, "postgres", migrated(t, "postgres"))
 	databaseURL := p.databaseURL()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -23,6 +23,8 @@ type commands struct {
 	Bench   benchCommand   `cmd:"" help:"Measure how fast money moves, and what of the engine's speed is left."`
 	Verify  verifyCommand  `cmd:"" help:"Prove the books at one consistent time; exit code 1 when they are wrong."`
 	Export  exportCommand  `cmd:"" help:"Export the ledger to files, and prove such files."`
+	User    userCommand    `cmd:"" help:"Make, list and change users, with nothing but the database."`
+	Secrets secretsCommand `cmd:"" help:"Make keys that seal secrets in the database, and change from one to another."`
 }
 
 // errExit ends the program with code 1 when everything worth saying is said.

@@ -35,6 +35,7 @@ type invoice struct {
 // compares the balances with sums taken straight from the file. The whole file
 // is replayed when FLORIN_PURCHASES names it.
 func TestReplayOfRealPurchases(t *testing.T) {
+	t.Parallel()
 	file := os.Getenv("FLORIN_PURCHASES")
 	if file == "" {
 		file = "testdata/purchases.csv.gz"
@@ -45,7 +46,7 @@ func TestReplayOfRealPurchases(t *testing.T) {
 
 func replay(t *testing.T, engine string, lines []purchase) {
 	began := time.Now()
-	dataDir := t.TempDir()
+	dataDir := migrated(t, engine)
 	p := dev(t, engine, dataDir)
 	invoices, skipped := invoicesOf(lines)
 

@@ -1,15 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
+	"florin/internal/audit"
 	"florin/internal/ledger"
 	"florin/internal/money"
 	"florin/internal/platform/clock"
@@ -18,8 +23,9 @@ import (
 
 type verifyCommand struct {
 	databaseFlags
-	AsOf asOf `help:"Read the books as they were at a time (RFC 3339) or some time ago (10s, 1h30m), without waiting for what is under way since. CockroachDB only, as far back as it keeps the past." placeholder:"TIME|DURATION"`
-	JSON bool `help:"Print the proof as one JSON object."`
+	AsOf       asOf              `help:"Read the books as they were at a time (RFC 3339) or some time ago (10s, 1h30m), without waiting for what is under way since. CockroachDB only, as far back as it keeps the past." placeholder:"TIME|DURATION"`
+	AuditRoots map[string]string `name:"audit-root" help:"What the audit trail's days were sealed with, by a log kept elsewhere (\"audit day sealed\")." mapsep:"," placeholder:"DAY=ROOT"`
+	JSON       bool              `help:"Print the proof as one JSON object."`
 }
 
 // asOf is a moment as a person writes it; the newest when absent.
@@ -42,7 +48,20 @@ func parseAsOf(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is neither a time, such as 2026-01-31T09:30:00Z, nor how long ago, such as 10s", text)
 }
 
-// Run prints the proof; broken books are errExit.
+// Validate says which root of the audit trail is none.
+func (c *verifyCommand) Validate() error {
+	for day, root := range c.AuditRoots {
+		_, err := time.Parse(time.DateOnly, day)
+		sum, err2 := hex.DecodeString(root)
+		if err != nil || err2 != nil || len(sum) != 32 {
+			return fmt.Errorf("--audit-root %s=%s is not a day and 64 hexadecimal digits, such as 2026-01-31=HASH", day, root)
+		}
+		c.AuditRoots[day] = strings.ToLower(root)
+	}
+	return nil
+}
+
+// Run prints the proof; broken books and a broken audit trail are errExit.
 func (c *verifyCommand) Run(ctx context.Context) error {
 	log := newLogger(logText)
 	url, done, err := c.resolve(ctx, log)
@@ -55,45 +74,88 @@ func (c *verifyCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	progress := func(step, steps int, rule string) {
-		fmt.Fprintf(os.Stderr, "%2d/%d %s\n", step, steps, rule)
+	return c.verify(ctx, db, os.Stdout, os.Stderr)
+}
+
+// proofs is the JSON of a verification.
+type proofs struct {
+	ledger.Proof
+	Audit audit.Report `json:"audit"`
+}
+
+func (c *verifyCommand) verify(ctx context.Context, db *database.DB, out, progress io.Writer) error {
+	if c.JSON {
+		progress = io.Discard
+	}
+	proof, err := ledger.VerifyAt(ctx, db, database.Moment(c.AsOf), func(step, steps int, rule string) {
+		fmt.Fprintf(progress, "%2d/%d %s\n", step, steps, rule)
+	})
+	if err != nil {
+		return explainPast(err)
+	}
+	report, err := audit.Verify(ctx, db, audit.VerifyOptions{
+		Moment: database.Moment(c.AsOf), Anchors: c.AuditRoots,
+		Progress: func(day string) { fmt.Fprintf(progress, "audit trail of %s\n", day) },
+	})
+	if err != nil {
+		return explainPast(err)
 	}
 	if c.JSON {
-		progress = nil
-	}
-	proof, err := ledger.VerifyAt(ctx, db, database.Moment(c.AsOf), progress)
-	switch {
-	case errors.Is(err, database.ErrNoPast):
-		return fmt.Errorf("%w: leave --as-of out", err)
-	case err != nil:
-		return err
-	}
-	if c.JSON {
-		err = json.NewEncoder(os.Stdout).Encode(proof)
+		err = json.NewEncoder(out).Encode(proofs{proof, report})
 	} else {
-		printProof(proof)
+		printProof(out, proof)
+		printAudit(out, report)
 	}
-	if err == nil && len(proof.Offences) > 0 {
+	if err == nil && len(proof.Offences)+len(report.Offences) > 0 {
 		return errExit
 	}
 	return err
 }
 
-func printProof(proof ledger.Proof) {
-	fmt.Printf("Read at %s: %d accounts, %d completed transfers, %d postings, %d pending holds\n",
+func explainPast(err error) error {
+	if errors.Is(err, database.ErrNoPast) {
+		return fmt.Errorf("%w: leave --as-of out", err)
+	}
+	return err
+}
+
+func printProof(out io.Writer, proof ledger.Proof) {
+	fmt.Fprintf(out, "Read at %s: %d accounts, %d completed transfers, %d postings, %d pending holds\n",
 		proof.At.Format("2006-01-02 15:04:05.000 MST"), proof.Accounts, proof.Transfers, proof.Postings, proof.Holds)
 	for _, currency := range slices.Sorted(maps.Keys(proof.Turnover)) {
-		fmt.Printf("  transferred: %s %s\n", money.Format(proof.Turnover[currency], currency), currency)
+		fmt.Fprintf(out, "  transferred: %s %s\n", money.Format(proof.Turnover[currency], currency), currency)
 	}
 	for _, offence := range proof.Offences {
-		fmt.Printf("WRONG %s: %s: %s\n", offence.Rule, offence.Subject, offence.Detail)
+		fmt.Fprintf(out, "WRONG %s: %s: %s\n", offence.Rule, offence.Subject, offence.Detail)
 	}
 	switch {
 	case proof.Truncated:
-		fmt.Printf("The books are WRONG: more than %d offences, the first of each rule are listed.\n", len(proof.Offences))
+		fmt.Fprintf(out, "The books are WRONG: more than %d offences, the first of each rule are listed.\n", len(proof.Offences))
 	case len(proof.Offences) > 0:
-		fmt.Printf("The books are WRONG: %d offences.\n", len(proof.Offences))
+		fmt.Fprintf(out, "The books are WRONG: %d offences.\n", len(proof.Offences))
 	default:
-		fmt.Println("The books are right: every invariant holds.")
+		fmt.Fprintln(out, "The books are right: every invariant holds.")
+	}
+}
+
+func printAudit(out io.Writer, report audit.Report) {
+	fmt.Fprintf(out, "Audit trail: %d events in %d days, %d of them sealed\n", report.Events, report.Days, report.SealedDays)
+	if report.SealedTo != "" {
+		fmt.Fprintf(out, "  sealed to %s with the root %s\n", report.SealedTo, report.Root)
+	}
+	for _, o := range report.Offences {
+		where := cmp.Or(o.Day, "-")
+		if o.Journal != "" {
+			where += fmt.Sprintf(" journal %q #%d", o.Journal, o.Seq)
+		}
+		fmt.Fprintf(out, "WRONG %s: %s: %s\n", o.Rule, where, o.Detail)
+	}
+	switch {
+	case report.Truncated:
+		fmt.Fprintf(out, "The audit trail is WRONG: more than %d offences, the first of each rule are listed.\n", len(report.Offences))
+	case len(report.Offences) > 0:
+		fmt.Fprintf(out, "The audit trail is WRONG: %d offences.\n", len(report.Offences))
+	default:
+		fmt.Fprintln(out, "The audit trail is whole: every chain holds.")
 	}
 }

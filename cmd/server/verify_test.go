@@ -1,8 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"strings"
 	"testing"
 	"time"
+
+	"florin/internal/audit"
+	"florin/internal/platform/clock"
+	"florin/internal/platform/database"
+	"florin/internal/platform/database/embedded"
 )
 
 func TestAsOfIsATimeOrHowLongAgo(t *testing.T) {
@@ -17,6 +29,74 @@ func TestAsOfIsATimeOrHowLongAgo(t *testing.T) {
 	for _, text := range []string{"", "0s", "-5s", "10", "yesterday", "2026-01-31", "2026-01-31T09:30:00", "1769851800"} {
 		if got, err := parseAsOf(text, now); err == nil {
 			t.Errorf("%q was taken as %s", text, got)
+		}
+	}
+}
+
+func TestVerifyProvesTheAuditTrailToo(t *testing.T) {
+	t.Parallel()
+	server, err := embedded.Start(t.Context(), embedded.Options{DataDir: t.TempDir(), Engine: "postgres", Unsafe: true, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop(t.Context()) })
+	db, err := database.Open(t.Context(), server.URL(), database.Options{MaxConns: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	if _, err := database.Migrate(t.Context(), db, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if err := audit.New(db, clock.System).Append(t.Context(), audit.Event{Action: "user.locked"}, audit.Event{Action: "user.unlocked"}); err != nil {
+		t.Fatal(err)
+	}
+	run := func(c verifyCommand, want error, says ...string) (out bytes.Buffer) {
+		t.Helper()
+		if err := c.verify(t.Context(), db, &out, io.Discard); !errors.Is(err, want) {
+			t.Errorf("%v; want %v", err, want)
+		}
+		for _, line := range says {
+			if !strings.Contains(out.String(), line) {
+				t.Errorf("%q is not in:\n%s", line, out.String())
+			}
+		}
+		return out
+	}
+	right := "The books are right: every invariant holds."
+	run(verifyCommand{}, nil, right, "Audit trail: 2 events in 1 days, 0 of them sealed", "The audit trail is whole: every chain holds.")
+	root := strings.Repeat("0f", 32)
+	run(verifyCommand{AuditRoots: map[string]string{"2026-01-31": root}}, errExit, right, "WRONG other_root: 2026-01-31: has no seal, the anchor is "+root)
+	if _, err := db.Exec(t.Context(), "UPDATE audit_events SET action = 'user.renamed' WHERE seq = 2"); err != nil {
+		t.Fatal(err)
+	}
+	run(verifyCommand{}, errExit, right, "WRONG changed_row: ", " #2: has the hash ", "The audit trail is WRONG: 1 offences.")
+	out := run(verifyCommand{JSON: true}, errExit)
+	var proof struct {
+		Accounts *int  `json:"accounts"`
+		Offences []any `json:"offences"`
+		Audit    audit.Report
+	}
+	if err := json.Unmarshal(out.Bytes(), &proof); err != nil || proof.Accounts == nil || len(proof.Offences) != 0 {
+		t.Errorf("%s: %v", out.String(), err)
+	}
+	if report := proof.Audit; report.Events != 2 || len(report.Offences) != 1 || report.Offences[0].Rule != audit.ChangedRow || report.Offences[0].Seq != 2 {
+		t.Errorf("%s", out.String())
+	}
+}
+
+func TestAuditRootsAreDaysAndHashes(t *testing.T) {
+	t.Parallel()
+	good := verifyCommand{AuditRoots: map[string]string{"2026-01-31": strings.Repeat("AB", 32)}}
+	if err := good.Validate(); err != nil || !maps.Equal(good.AuditRoots, map[string]string{"2026-01-31": strings.Repeat("ab", 32)}) {
+		t.Errorf("%v, %v", good.AuditRoots, err)
+	}
+	for day, root := range map[string]string{
+		"": strings.Repeat("ab", 32), "2026-02-31": strings.Repeat("ab", 32), "2026-1-31": strings.Repeat("ab", 32),
+		"2026-01-30": "", "2026-01-29": strings.Repeat("ab", 31), "2026-01-28": strings.Repeat("xy", 32),
+	} {
+		if bad := (&verifyCommand{AuditRoots: map[string]string{day: root}}); bad.Validate() == nil {
+			t.Errorf("%s=%s was taken", day, root)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 	"github.com/swaggest/swgui/v5emb"
@@ -66,28 +67,20 @@ dt { font-weight: bold; margin-top: 1.5rem; } dt small { font-weight: normal; }
 </html>
 `))
 
-// routeDocs serves the OpenAPI document and the pages made of it. All is ready
-// when it returns: the document does not change afterwards.
+// routeDocs serves the OpenAPI document and the pages made of it. The document
+// does not change afterwards.
 func (a *api) routeDocs(engine *gin.Engine) {
 	document := a.huma.OpenAPI()
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(document.Components.Schemas.Map(), name) // huma's own errors, which nobody is sent
-	}
-	asJSON, err := json.Marshal(document)
-	if err != nil {
-		panic("api: OpenAPI document: " + err.Error()) // a mistake in the tables of this package
-	}
-	asYAML, err := document.YAML()
-	if err != nil {
-		panic("api: OpenAPI document: " + err.Error())
 	}
 	assets := v5emb.New("Florin API", "/openapi.json", "/docs")
 	get := func(path string, handler gin.HandlerFunc) {
 		a.rules[routeKey{http.MethodGet, path}] = rule{isPublic: true, class: classPublic}
 		engine.GET(path, handler)
 	}
-	get("/openapi.json", file("application/json", docsPolicy, asJSON))
-	get("/openapi.yaml", file("application/yaml", docsPolicy, asYAML))
+	get("/openapi.json", whenAsked("application/json", func() ([]byte, error) { return json.Marshal(document) }))
+	get("/openapi.yaml", whenAsked("application/yaml", document.YAML))
 	get("/docs", file("text/html; charset=utf-8", docsPolicy, []byte(docsPage)))
 	get("/docs/start.js", file("text/javascript; charset=utf-8", docsPolicy, []byte(docsStart)))
 	get("/docs/errors", file("text/html; charset=utf-8", docsPolicy, renderErrorsPage()))
@@ -96,6 +89,19 @@ func (a *api) routeDocs(engine *gin.Engine) {
 		c.Header("Content-Security-Policy", docsPolicy)
 		assets.ServeHTTP(c.Writer, c.Request)
 	})
+}
+
+// whenAsked writes the document when it is first asked for: it is large, and a server
+// starts quicker without.
+func whenAsked(contentType string, write func() ([]byte, error)) gin.HandlerFunc {
+	serve := sync.OnceValue(func() gin.HandlerFunc {
+		content, err := write()
+		if err != nil {
+			panic("api: OpenAPI document: " + err.Error()) // a mistake in the tables of this package
+		}
+		return file(contentType, docsPolicy, content)
+	})
+	return func(c *gin.Context) { serve()(c) }
 }
 
 // file answers the same bytes always, under a Content-Security-Policy.

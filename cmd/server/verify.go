@@ -19,6 +19,7 @@ import (
 	"florin/internal/money"
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
+	"florin/internal/wallet"
 )
 
 type verifyCommand struct {
@@ -61,7 +62,8 @@ func (c *verifyCommand) Validate() error {
 	return nil
 }
 
-// Run prints the proof; broken books and a broken audit trail are errExit.
+// Run prints the proof; broken books, payments that they don't agree with, and a broken
+// audit trail are errExit.
 func (c *verifyCommand) Run(ctx context.Context) error {
 	log := newLogger(logText)
 	url, done, err := c.resolve(ctx, log)
@@ -80,16 +82,20 @@ func (c *verifyCommand) Run(ctx context.Context) error {
 // proofs is the JSON of a verification.
 type proofs struct {
 	ledger.Proof
-	Audit audit.Report `json:"audit"`
+	Wallet wallet.Proof `json:"wallet"`
+	Audit  audit.Report `json:"audit"`
 }
 
 func (c *verifyCommand) verify(ctx context.Context, db *database.DB, out, progress io.Writer) error {
 	if c.JSON {
 		progress = io.Discard
 	}
-	proof, err := ledger.VerifyAt(ctx, db, database.Moment(c.AsOf), func(step, steps int, rule string) {
-		fmt.Fprintf(progress, "%2d/%d %s\n", step, steps, rule)
-	})
+	tell := func(step, steps int, rule string) { fmt.Fprintf(progress, "%2d/%d %s\n", step, steps, rule) }
+	proof, err := ledger.VerifyAt(ctx, db, database.Moment(c.AsOf), tell)
+	if err != nil {
+		return explainPast(err)
+	}
+	payments, err := wallet.VerifyAt(ctx, db, database.Moment(c.AsOf), tell)
 	if err != nil {
 		return explainPast(err)
 	}
@@ -101,12 +107,13 @@ func (c *verifyCommand) verify(ctx context.Context, db *database.DB, out, progre
 		return explainPast(err)
 	}
 	if c.JSON {
-		err = json.NewEncoder(out).Encode(proofs{proof, report})
+		err = json.NewEncoder(out).Encode(proofs{proof, payments, report})
 	} else {
 		printProof(out, proof)
+		printPayments(out, payments)
 		printAudit(out, report)
 	}
-	if err == nil && len(proof.Offences)+len(report.Offences) > 0 {
+	if err == nil && len(proof.Offences)+len(payments.Offences)+len(report.Offences) > 0 {
 		return errExit
 	}
 	return err
@@ -125,16 +132,31 @@ func printProof(out io.Writer, proof ledger.Proof) {
 	for _, currency := range slices.Sorted(maps.Keys(proof.Turnover)) {
 		fmt.Fprintf(out, "  transferred: %s %s\n", money.Format(proof.Turnover[currency], currency), currency)
 	}
-	for _, offence := range proof.Offences {
+	printOffences(out, proof.Offences)
+	printVerdict(out, "The books are", "right: every invariant holds", len(proof.Offences), proof.Truncated)
+}
+
+func printPayments(out io.Writer, proof wallet.Proof) {
+	fmt.Fprintf(out, "Payments by the bank or after a review: %d, %d of them under way, %d in review\n", proof.Payments, proof.Open, proof.InReview)
+	printOffences(out, proof.Offences)
+	printVerdict(out, "The payments are", "right: the books agree with each, and none is stuck", len(proof.Offences), proof.Truncated)
+}
+
+func printOffences(out io.Writer, offences []ledger.Offence) {
+	for _, offence := range offences {
 		fmt.Fprintf(out, "WRONG %s: %s: %s\n", offence.Rule, offence.Subject, offence.Detail)
 	}
+}
+
+// printVerdict says of what was proved that it is right, or how wrong it is.
+func printVerdict(out io.Writer, subject, right string, offences int, isTruncated bool) {
 	switch {
-	case proof.Truncated:
-		fmt.Fprintf(out, "The books are WRONG: more than %d offences, the first of each rule are listed.\n", len(proof.Offences))
-	case len(proof.Offences) > 0:
-		fmt.Fprintf(out, "The books are WRONG: %d offences.\n", len(proof.Offences))
+	case isTruncated:
+		fmt.Fprintf(out, "%s WRONG: more than %d offences, the first of each rule are listed.\n", subject, offences)
+	case offences > 0:
+		fmt.Fprintf(out, "%s WRONG: %d offences.\n", subject, offences)
 	default:
-		fmt.Fprintln(out, "The books are right: every invariant holds.")
+		fmt.Fprintf(out, "%s %s.\n", subject, right)
 	}
 }
 
@@ -150,12 +172,5 @@ func printAudit(out io.Writer, report audit.Report) {
 		}
 		fmt.Fprintf(out, "WRONG %s: %s: %s\n", o.Rule, where, o.Detail)
 	}
-	switch {
-	case report.Truncated:
-		fmt.Fprintf(out, "The audit trail is WRONG: more than %d offences, the first of each rule are listed.\n", len(report.Offences))
-	case len(report.Offences) > 0:
-		fmt.Fprintf(out, "The audit trail is WRONG: %d offences.\n", len(report.Offences))
-	default:
-		fmt.Fprintln(out, "The audit trail is whole: every chain holds.")
-	}
+	printVerdict(out, "The audit trail is", "whole: every chain holds", len(report.Offences), report.Truncated)
 }

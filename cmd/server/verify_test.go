@@ -15,6 +15,7 @@ import (
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
 	"florin/internal/platform/database/embedded"
+	"florin/internal/wallet"
 )
 
 func TestAsOfIsATimeOrHowLongAgo(t *testing.T) {
@@ -33,14 +34,16 @@ func TestAsOfIsATimeOrHowLongAgo(t *testing.T) {
 	}
 }
 
-func TestVerifyProvesTheAuditTrailToo(t *testing.T) {
-	t.Parallel()
+// verifiable is an empty database, and a run of `florin verify` on it that is to end
+// with an error and to say some lines.
+func verifiable(t *testing.T) (db *database.DB, run func(c verifyCommand, want error, says ...string) bytes.Buffer) {
+	t.Helper()
 	server, err := embedded.Start(t.Context(), embedded.Options{DataDir: t.TempDir(), Engine: "postgres", Unsafe: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Stop(t.Context()) })
-	db, err := database.Open(t.Context(), server.URL(), database.Options{MaxConns: 4})
+	db, err = database.Open(t.Context(), server.URL(), database.Options{MaxConns: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,10 +51,7 @@ func TestVerifyProvesTheAuditTrailToo(t *testing.T) {
 	if _, err := database.Migrate(t.Context(), db, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	if err := audit.New(db, clock.System).Append(t.Context(), audit.Event{Action: "user.locked"}, audit.Event{Action: "user.unlocked"}); err != nil {
-		t.Fatal(err)
-	}
-	run := func(c verifyCommand, want error, says ...string) (out bytes.Buffer) {
+	return db, func(c verifyCommand, want error, says ...string) (out bytes.Buffer) {
 		t.Helper()
 		if err := c.verify(t.Context(), db, &out, io.Discard); !errors.Is(err, want) {
 			t.Errorf("%v; want %v", err, want)
@@ -63,6 +63,43 @@ func TestVerifyProvesTheAuditTrailToo(t *testing.T) {
 		}
 		return out
 	}
+}
+
+const paymentsAreRight = "The payments are right: the books agree with each, and none is stuck."
+
+func TestVerifyProvesThePaymentsToo(t *testing.T) {
+	t.Parallel()
+	db, run := verifiable(t)
+	run(verifyCommand{}, nil, "Payments by the bank or after a review: 0, 0 of them under way, 0 in review", paymentsAreRight)
+	_, err := db.Exec(t.Context(), `
+		INSERT INTO wallet_payments (payment_id, kind, user_id, account_id, other_account_id, linked_account_id, amount, currency,
+		    description, request_hash, status, attempts, created_at, updated_at)
+		VALUES ('dep_lost', 'DEPOSIT', 'u', 'a', 'house:bank:USD', 'l', 12.5, 'USD', '', '', 'COMPLETED', 0, now(), now()),
+		       ('txn_new', 'TRANSFER', 'u', 'a', 'b', '', 12.5, 'USD', '', '', 'READY', 0, now(), now())`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(verifyCommand{}, errExit, "The books are right: every invariant holds.",
+		"Payments by the bank or after a review: 2, 1 of them under way, 0 in review",
+		"WRONG completed_deposit_is_booked: dep_lost: 12.5000 USD to a is COMPLETED, its transaction is missing\n",
+		"The payments are WRONG: 1 offences.", "The audit trail is whole: every chain holds.")
+	out := run(verifyCommand{JSON: true}, errExit)
+	var proof struct {
+		Offences []any
+		Wallet   wallet.Proof
+	}
+	if err := json.Unmarshal(out.Bytes(), &proof); err != nil || len(proof.Offences) != 0 || proof.Wallet.Payments != 2 ||
+		proof.Wallet.Open != 1 || len(proof.Wallet.Offences) != 1 || proof.Wallet.Offences[0].Subject != "dep_lost" {
+		t.Errorf("%s: %v", out.String(), err)
+	}
+}
+
+func TestVerifyProvesTheAuditTrailToo(t *testing.T) {
+	t.Parallel()
+	db, run := verifiable(t)
+	if err := audit.New(db, clock.System).Append(t.Context(), audit.Event{Action: "user.locked"}, audit.Event{Action: "user.unlocked"}); err != nil {
+		t.Fatal(err)
+	}
 	right := "The books are right: every invariant holds."
 	run(verifyCommand{}, nil, right, "Audit trail: 2 events in 1 days, 0 of them sealed", "The audit trail is whole: every chain holds.")
 	root := strings.Repeat("0f", 32)
@@ -70,7 +107,7 @@ func TestVerifyProvesTheAuditTrailToo(t *testing.T) {
 	if _, err := db.Exec(t.Context(), "UPDATE audit_events SET action = 'user.renamed' WHERE seq = 2"); err != nil {
 		t.Fatal(err)
 	}
-	run(verifyCommand{}, errExit, right, "WRONG changed_row: ", " #2: has the hash ", "The audit trail is WRONG: 1 offences.")
+	run(verifyCommand{}, errExit, right, paymentsAreRight, "WRONG changed_row: ", " #2: has the hash ", "The audit trail is WRONG: 1 offences.")
 	out := run(verifyCommand{JSON: true}, errExit)
 	var proof struct {
 		Accounts *int  `json:"accounts"`

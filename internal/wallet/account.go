@@ -147,10 +147,11 @@ func bankAccount(currency money.Currency) houseAccount {
 // suspenseAccount holds what the bank collected and the user's account did not
 // take: it is owed, and staff finds it where it belongs.
 func suspenseAccount(currency money.Currency) houseAccount {
-	return houseAccount{"house:suspense:" + string(currency), ledger.Liability, currency}
+	return houseAccount{suspensePrefix + string(currency), ledger.Liability, currency}
 }
 
 const (
-	housePrefix = "house:"
-	bankPrefix  = "house:bank:"
+	housePrefix    = "house:"
+	bankPrefix     = "house:bank:"
+	suspensePrefix = "house:suspense:"
 )

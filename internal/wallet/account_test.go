@@ -1,8 +1,11 @@
 package wallet_test
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"florin/internal/identity"
 	"florin/internal/ledger"
@@ -120,6 +123,52 @@ func TestAUserLeavesWhenNothingIsLeft(t *testing.T) {
 		}
 		if links, err := w.linked.List(t.Context(), ann.UserID); err != nil || len(links) != 0 {
 			t.Fatalf("bank accounts are left: %v, %v", links, err)
+		}
+	})
+}
+
+// A user who never verified his address is kept for the account that staff has opened
+// for him.
+func TestRunForgetsSignUpsWithoutAnAccount(t *testing.T) {
+	eachFresh(t, func(t *testing.T, w *world) {
+		var ids []string
+		for _, name := range []string{"with", "without"} {
+			email := name + "@example.com"
+			if err := w.users.SignUp(t.Context(), identity.SignUp{Email: email, Password: password, Name: "Una Unverified"}); err != nil {
+				t.Fatal(err)
+			}
+			users, err := w.users.ListUsers(t.Context(), identity.UserFilter{Email: email}, "", 1)
+			if err != nil || len(users) != 1 {
+				t.Fatal(users, err)
+			}
+			ids = append(ids, users[0].ID)
+		}
+		if _, err := w.books.OpenAccount(t.Context(), ledger.OpenAccount{OwnerID: ids[0]}); err != nil {
+			t.Fatal(err)
+		}
+		w.time.pass(8 * 24 * time.Hour)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { w.Run(ctx) })
+		deadline := time.After(30 * time.Second)
+		for {
+			_, err := w.users.Profile(t.Context(), ids[1])
+			if errors.Is(err, identity.ErrUserNotFound) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-deadline:
+				t.Fatal("the sign-up is still there")
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		stop()
+		running.Wait()
+		if _, err := w.users.Profile(t.Context(), ids[0]); err != nil {
+			t.Fatalf("the owner of an account: %v", err)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/money"
+	"florin/internal/platform/id"
 	"florin/internal/risk"
 )
 
@@ -50,7 +51,7 @@ func (w *Wallets) Admit(ctx context.Context, p identity.Principal, r AccountPaym
 
 // admitted says why a payment must not be done.
 func (w *Wallets) admitted(ctx context.Context, p identity.Principal, books *ledger.Ledger, r AccountPayment) error {
-	if !isPossibleID(r.ID) || !isPossibleID(r.From) || !isPossibleID(r.To) || !r.Amount.IsPositive() {
+	if !id.IsPossible(r.ID) || !id.IsPossible(r.From) || !id.IsPossible(r.To) || !r.Amount.IsPositive() {
 		return nil // it stays refused for ever
 	}
 	from, err := books.Account(ctx, r.From)

@@ -11,6 +11,7 @@ import (
 	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/money"
+	"florin/internal/platform/id"
 	"florin/internal/risk"
 	"florin/internal/wallet/internal/walletdb"
 )
@@ -167,7 +168,7 @@ func (w *Wallets) receiver(ctx context.Context, books *ledger.Ledger, accountID 
 
 // linkedAccount is a bank account of the user's. Returns LinkedAccountNotFound.
 func (w *Wallets) linkedAccount(ctx context.Context, userID, linkedAccountID string) (identity.LinkedAccount, error) {
-	if !isPossibleID(linkedAccountID) {
+	if !id.IsPossible(linkedAccountID) {
 		return identity.LinkedAccount{}, LinkedAccountNotFound.Failure("you have no linked account %q", linkedAccountID)
 	}
 	link, err := w.linked.Get(ctx, userID, linkedAccountID)

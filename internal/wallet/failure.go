@@ -2,10 +2,9 @@ package wallet
 
 import (
 	"errors"
-	"fmt"
-	"time"
 
 	"florin/internal/ledger"
+	"florin/internal/platform/failure"
 )
 
 // Code is a stable name of what a rule of this package refused. Codes are part of
@@ -33,31 +32,17 @@ const (
 )
 
 // Failure is a rule's refusal: the request was understood and can't be done. It is
-// an error; errors.Is compares the code alone.
-type Failure struct {
-	Code    Code
-	Message string // for people
-	// RetryAfter is how long to wait before it may be asked again, of TooManyLookups.
-	RetryAfter time.Duration
-}
-
-// Error is the code and the message, for logs.
-func (f *Failure) Error() string { return string(f.Code) + ": " + f.Message }
-
-// Is compares codes.
-func (f *Failure) Is(target error) bool {
-	other, ok := target.(*Failure)
-	return ok && other.Code == f.Code
-}
+// an error; errors.Is compares the code alone. TooManyLookups says how long to wait.
+type Failure = failure.Of[Code]
 
 // Failure is a refusal with this code.
 func (c Code) Failure(format string, args ...any) *Failure {
-	return &Failure{Code: c, Message: fmt.Sprintf(format, args...)}
+	return failure.New(c, format, args...)
 }
 
 // invalid is one field's problem, in the form that all of the API has.
 func invalid(field, format string, args ...any) error {
-	return &ledger.InvalidInput{Fields: []ledger.FieldError{{Field: field, Problem: fmt.Sprintf(format, args...)}}}
+	return failure.Invalidf(field, format, args...)
 }
 
 func isFailure(err error, code Code) bool { return errors.Is(err, &Failure{Code: code}) }

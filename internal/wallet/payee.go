@@ -12,6 +12,7 @@ import (
 	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/money"
+	"florin/internal/platform/id"
 	"florin/internal/platform/ratelimit"
 )
 
@@ -122,7 +123,7 @@ func (w *Wallets) payeeByAccount(ctx context.Context, accountID string, currency
 func (w *Wallets) payeeUser(ctx context.Context, to Payee) (identity.User, error) {
 	find, by := w.users.FindUserByEmail, to.Email
 	if to.UserID != "" {
-		if !isPossibleID(to.UserID) {
+		if !id.IsPossible(to.UserID) {
 			return identity.User{}, payeeNotFound()
 		}
 		find, by = w.users.UserByID, to.UserID

@@ -36,7 +36,7 @@ type payment struct {
 	Attempts        int64
 	NextAt          *time.Time
 	CreatedAt       time.Time
-	UpdatedAt       time.Time
+	UpdatedAt       time.Time // since when it is at its stage
 }
 
 // stage is how far a payment has come; settle.go takes it from each to the next.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,6 +41,8 @@ const (
 	// many of them at a time: a bank that hangs must not hold up all.
 	settleBatch   = 50
 	settleWorkers = 8
+	// suspenseSuffix ends the id of the transaction that keeps a deposit for staff.
+	suspenseSuffix = "-suspense"
 )
 
 var (
@@ -169,7 +172,7 @@ func (w *Wallets) bookDeposit(ctx context.Context, p payment) (payment, bool, er
 	if err := w.house(ctx, suspense); err != nil {
 		return p, false, err
 	}
-	booked.ID, booked.DestinationAccountID = p.ID+"-suspense", suspense.id
+	booked.ID, booked.DestinationAccountID = p.ID+suspenseSuffix, suspense.id
 	if _, err := w.books.Transfer(ctx, booked); err != nil {
 		return p, false, fmt.Errorf("book to %s: %w", suspense.id, err)
 	}
@@ -334,7 +337,7 @@ func (w *Wallets) postpone(ctx context.Context, p payment, why error) (payment, 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepMax)
 	defer cancel()
 	next := w.clock().Add(retryAfter(p.Attempts))
-	err := w.queries.PostponePayment(ctx, walletdb.PostponePaymentParams{PaymentID: p.ID, NextAt: &next, Now: w.clock()})
+	err := w.queries.PostponePayment(ctx, walletdb.PostponePaymentParams{PaymentID: p.ID, NextAt: &next})
 	if err != nil {
 		why = errors.Join(why, fmt.Errorf("postpone payment: %w", err)) // its claim ends by itself
 	}
@@ -377,9 +380,12 @@ func (w *Wallets) claim(ctx context.Context, p *payment) (bool, error) {
 	return claimed > 0, nil
 }
 
-// Run finishes payments that are due, of this replica and of those that died,
-// until ctx ends. Several replicas may run it.
+// Run finishes payments that are due, of this replica and of those that died, and
+// deletes sign-ups that nobody verifies, until ctx ends. Several replicas may run it.
 func (w *Wallets) Run(ctx context.Context) {
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { w.sweepSignUps(ctx) })
+	defer sweeping.Wait()
 	ticker := time.NewTicker(w.settleInterval)
 	defer ticker.Stop()
 	for {

@@ -55,8 +55,10 @@ func TestNoYesIsLostAndNoneIsMade(t *testing.T) {
 				}
 			})
 		}
+		stopVerifying := w.verifyAlways()
 		all.Wait()
 		w.settleAll(replicas, people)
+		stopVerifying()
 
 		got, paid := w.bank.sums()
 		w.wantBalance(ledger.BankAccountID("USD"), paid.Sub(got).String(), "0")
@@ -83,6 +85,29 @@ func TestNoYesIsLostAndNoneIsMade(t *testing.T) {
 			t.Fatalf("the books: %+v, %v", proof, err)
 		}
 	})
+}
+
+// verifyAlways proves the payments again and again until it is stopped, while others are
+// at work.
+func (w *world) verifyAlways() (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for proofs := 0; ; proofs++ {
+			proof, err := wallet.Verify(ctx, w.db, nil)
+			switch {
+			case ctx.Err() != nil && proofs > 0:
+				return
+			case err != nil || len(proof.Offences) > 0:
+				w.t.Errorf("the payments, half way: %+v, %v", proof, err)
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // settleAll has replicas settle together until nothing is under way.

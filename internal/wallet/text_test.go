@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"florin/internal/identity"
+	"florin/internal/platform/id"
 )
 
 func TestShownName(t *testing.T) {
@@ -65,7 +66,7 @@ func FuzzIDsOfKeysDiffer(f *testing.F) {
 			return
 		}
 		a, b := idOf("txn", userA, keyA), idOf("txn", userB, keyB)
-		if (a == b) != (userA == userB && keyA == keyB) || !isPossibleID(holdPrefix+a) || !isPossibleID(a+"-suspense") {
+		if (a == b) != (userA == userB && keyA == keyB) || !id.IsPossible(holdPrefix+a) || !id.IsPossible(a+"-suspense") {
 			t.Fatalf("%q %q and %q %q are %s and %s", userA, keyA, userB, keyB, a, b)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/money"
+	"florin/internal/platform/id"
 	"florin/internal/wallet/internal/walletdb"
 )
 
@@ -133,7 +134,7 @@ func (w *Wallets) Transaction(ctx context.Context, p identity.Principal, transac
 		return Transaction{}, err
 	}
 	notFound := PaymentNotFound.Failure("there is no transaction %q", transactionID)
-	if !isPossibleID(transactionID) {
+	if !id.IsPossible(transactionID) {
 		return Transaction{}, notFound
 	}
 	pay, err := w.payment(ctx, transactionID)

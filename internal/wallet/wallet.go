@@ -19,7 +19,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -131,12 +130,6 @@ func joined(parts ...string) []byte {
 	}
 	return text
 }
-
-// isPossibleID says whether anything can have the id. What can't is not looked for:
-// the database would refuse some of it as text.
-func isPossibleID(id string) bool { return idPattern.MatchString(id) }
-
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,50}$`)
 
 const keyLengthMax = 255
 

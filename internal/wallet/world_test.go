@@ -74,9 +74,15 @@ type noMail struct{}
 
 func (noMail) EnqueueTx(context.Context, pgx.Tx, mail.Message) error { return nil }
 
+// eachWorld runs a test on each engine. Whatever it does, payments and books agree in
+// the end.
 func eachWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	dbtest.Each(t, func(t *testing.T, url string) { test(t, newWorld(t, url)) })
+	dbtest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		test(t, w)
+		w.wantSound()
+	})
 }
 
 // eachFresh is eachWorld with a database of the test's own, for tests that settle
@@ -86,7 +92,9 @@ func eachFresh(t *testing.T, test func(t *testing.T, w *world)) {
 	dbtest.Each(t, func(t *testing.T, url string) {
 		fresh := dbtest.Fresh(t, url)
 		dbtest.Migrate(t, fresh)
-		test(t, newWorld(t, fresh))
+		w := newWorld(t, fresh)
+		test(t, w)
+		w.wantSound()
 	})
 }
 

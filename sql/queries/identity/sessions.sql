@@ -43,6 +43,9 @@ WHERE user_id = @user_id AND session_id = @session_id;
 DELETE FROM sessions
 WHERE user_id = @user_id AND session_id <> @kept_id;
 
+-- name: DeleteSessionsOfUsers :exec
+DELETE FROM sessions WHERE user_id = ANY(@user_ids::text[]);
+
 -- Some of what has expired; by sessions_expiring, on PostgreSQL.
 -- name: DeleteExpiredSessions :execrows
 DELETE FROM sessions

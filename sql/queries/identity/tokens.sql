@@ -21,6 +21,9 @@ RETURNING user_id, password_hash, name;
 -- name: DeleteUserTokens :exec
 DELETE FROM user_tokens WHERE user_id = @user_id;
 
+-- name: DeleteTokensOfUsers :exec
+DELETE FROM user_tokens WHERE user_id = ANY(@user_ids::text[]);
+
 -- name: DeleteExpiredUserTokens :execrows
 DELETE FROM user_tokens
 WHERE token_hash IN (SELECT t.token_hash FROM user_tokens t WHERE t.expires_at <= @now ORDER BY t.expires_at LIMIT @row_limit);

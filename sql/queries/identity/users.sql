@@ -100,3 +100,31 @@ DELETE FROM linked_accounts WHERE user_id = @user_id;
 UPDATE api_keys
 SET revoked_at = @now::timestamptz
 WHERE owner_id = @user_id AND revoked_at IS NULL;
+
+-- A page of all users in the order of the primary key: where it ends, empty after the
+-- last, and those of it who signed up, the last time, before a time and whose address
+-- is not verified. Users are walked, not looked up: an index of these few would be
+-- written with every sign-up, for a look or two a day.
+-- name: UnverifiedUsers :one
+SELECT coalesce(max(p.user_id), '')::text AS last_user_id,
+    coalesce(array_agg(p.user_id ORDER BY p.user_id)
+        FILTER (WHERE p.email_verified_at IS NULL AND p.status = 'ACTIVE' AND p.updated_at < @before::timestamptz), '{}')::text[] AS user_ids
+FROM (
+    SELECT u.user_id, u.email_verified_at, u.status, u.updated_at
+    FROM users u
+    WHERE u.user_id > @after
+    ORDER BY u.user_id
+    LIMIT @row_limit
+) AS p;
+
+-- Deletes those of the users who still have not verified their address, and have
+-- nothing: no mail of theirs waits to be followed, no key was made for them, no bank
+-- account linked. By primary keys, api_keys_by_owner and linked_accounts_once_a_user.
+-- name: DeleteUnverifiedUsers :many
+DELETE FROM users AS u
+WHERE u.user_id = ANY(@user_ids::text[])
+  AND u.email_verified_at IS NULL AND u.status = 'ACTIVE' AND u.updated_at < @before::timestamptz
+  AND NOT EXISTS (SELECT 1 FROM user_tokens AS t WHERE t.user_id = u.user_id AND t.expires_at > @now::timestamptz)
+  AND NOT EXISTS (SELECT 1 FROM api_keys AS k WHERE k.owner_id = u.user_id)
+  AND NOT EXISTS (SELECT 1 FROM linked_accounts AS l WHERE l.user_id = u.user_id)
+RETURNING u.user_id;

@@ -34,10 +34,11 @@ SET status          = @to_status,
 WHERE payment_id = @payment_id AND status = @from_status
   AND (sqlc.narg(claim)::bigint IS NULL OR attempts = sqlc.narg(claim)::bigint);
 
--- Puts off the next try of a payment that is not settled yet.
+-- Puts off the next try of a payment that is not settled yet. It is no step:
+-- updated_at says since when the payment stands where it does.
 -- name: PostponePayment :exec
 UPDATE wallet_payments
-SET next_at = @next_at, updated_at = @now
+SET next_at = @next_at
 WHERE payment_id = @payment_id AND status IN ('READY', 'AGREED', 'RELEASING');
 
 -- Partial index wallet_payments_due.

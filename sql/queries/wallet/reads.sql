@@ -15,6 +15,13 @@ FROM accounts AS a
 JOIN users AS u ON u.user_id = a.owner_id
 WHERE a.account_id = ANY(@account_ids::text[]) AND a.owner_id <> '';
 
+-- Those of the users who own accounts, closed ones included. Partial index
+-- accounts_by_owner.
+-- name: AccountOwners :many
+SELECT DISTINCT owner_id
+FROM accounts
+WHERE owner_id = ANY(@user_ids::text[]) AND owner_id <> '';
+
 -- Who waits for a bank account of his. Partial index wallet_payments_open.
 -- name: CountOpenPaymentsOfLink :one
 SELECT count(*)

@@ -66,6 +66,15 @@ func (q *Queries) DeleteSessions(ctx context.Context, arg DeleteSessionsParams) 
 	return result.RowsAffected(), nil
 }
 
+const deleteSessionsOfUsers = `-- name: DeleteSessionsOfUsers :exec
+DELETE FROM sessions WHERE user_id = ANY($1::text[])
+`
+
+func (q *Queries) DeleteSessionsOfUsers(ctx context.Context, userIds []string) error {
+	_, err := q.db.Exec(ctx, deleteSessionsOfUsers, userIds)
+	return err
+}
+
 const findSession = `-- name: FindSession :one
 SELECT s.session_id, s.user_id, s.last_used_at, s.proven_at, s.ends_at, s.expires_at, u.name, u.role,
     u.second_factor_at

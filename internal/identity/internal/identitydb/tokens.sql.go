@@ -28,6 +28,15 @@ func (q *Queries) DeleteExpiredUserTokens(ctx context.Context, arg DeleteExpired
 	return result.RowsAffected(), nil
 }
 
+const deleteTokensOfUsers = `-- name: DeleteTokensOfUsers :exec
+DELETE FROM user_tokens WHERE user_id = ANY($1::text[])
+`
+
+func (q *Queries) DeleteTokensOfUsers(ctx context.Context, userIds []string) error {
+	_, err := q.db.Exec(ctx, deleteTokensOfUsers, userIds)
+	return err
+}
+
 const deleteUserTokens = `-- name: DeleteUserTokens :exec
 DELETE FROM user_tokens WHERE user_id = $1
 `

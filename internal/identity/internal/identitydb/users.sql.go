@@ -20,6 +20,45 @@ func (q *Queries) DeleteLinkedAccountsOfUser(ctx context.Context, userID string)
 	return err
 }
 
+const deleteUnverifiedUsers = `-- name: DeleteUnverifiedUsers :many
+DELETE FROM users AS u
+WHERE u.user_id = ANY($1::text[])
+  AND u.email_verified_at IS NULL AND u.status = 'ACTIVE' AND u.updated_at < $2::timestamptz
+  AND NOT EXISTS (SELECT 1 FROM user_tokens AS t WHERE t.user_id = u.user_id AND t.expires_at > $3::timestamptz)
+  AND NOT EXISTS (SELECT 1 FROM api_keys AS k WHERE k.owner_id = u.user_id)
+  AND NOT EXISTS (SELECT 1 FROM linked_accounts AS l WHERE l.user_id = u.user_id)
+RETURNING u.user_id
+`
+
+type DeleteUnverifiedUsersParams struct {
+	UserIds []string
+	Before  time.Time
+	Now     time.Time
+}
+
+// Deletes those of the users who still have not verified their address, and have
+// nothing: no mail of theirs waits to be followed, no key was made for them, no bank
+// account linked. By primary keys, api_keys_by_owner and linked_accounts_once_a_user.
+func (q *Queries) DeleteUnverifiedUsers(ctx context.Context, arg DeleteUnverifiedUsersParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, deleteUnverifiedUsers, arg.UserIds, arg.Before, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var user_id string
+		if err := rows.Scan(&user_id); err != nil {
+			return nil, err
+		}
+		items = append(items, user_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const findUser = `-- name: FindUser :one
 SELECT user_id, email, email_verified_at, password_hash, role, status, name, phone, address, locale,
     second_factor_at, created_at, updated_at
@@ -362,6 +401,41 @@ type SetStatusParams struct {
 func (q *Queries) SetStatus(ctx context.Context, arg SetStatusParams) error {
 	_, err := q.db.Exec(ctx, setStatus, arg.Status, arg.Now, arg.UserID)
 	return err
+}
+
+const unverifiedUsers = `-- name: UnverifiedUsers :one
+SELECT coalesce(max(p.user_id), '')::text AS last_user_id,
+    coalesce(array_agg(p.user_id ORDER BY p.user_id)
+        FILTER (WHERE p.email_verified_at IS NULL AND p.status = 'ACTIVE' AND p.updated_at < $1::timestamptz), '{}')::text[] AS user_ids
+FROM (
+    SELECT u.user_id, u.email_verified_at, u.status, u.updated_at
+    FROM users u
+    WHERE u.user_id > $2
+    ORDER BY u.user_id
+    LIMIT $3
+) AS p
+`
+
+type UnverifiedUsersParams struct {
+	Before   time.Time
+	After    string
+	RowLimit int32
+}
+
+type UnverifiedUsersRow struct {
+	LastUserID string
+	UserIds    []string
+}
+
+// A page of all users in the order of the primary key: where it ends, empty after the
+// last, and those of it who signed up, the last time, before a time and whose address
+// is not verified. Users are walked, not looked up: an index of these few would be
+// written with every sign-up, for a look or two a day.
+func (q *Queries) UnverifiedUsers(ctx context.Context, arg UnverifiedUsersParams) (UnverifiedUsersRow, error) {
+	row := q.db.QueryRow(ctx, unverifiedUsers, arg.Before, arg.After, arg.RowLimit)
+	var i UnverifiedUsersRow
+	err := row.Scan(&i.LastUserID, &i.UserIds)
+	return i, err
 }
 
 const updateProfile = `-- name: UpdateProfile :exec

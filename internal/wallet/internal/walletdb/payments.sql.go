@@ -263,18 +263,18 @@ func (q *Queries) OpenPayments(ctx context.Context, arg OpenPaymentsParams) ([]W
 
 const postponePayment = `-- name: PostponePayment :exec
 UPDATE wallet_payments
-SET next_at = $1, updated_at = $2
-WHERE payment_id = $3 AND status IN ('READY', 'AGREED', 'RELEASING')
+SET next_at = $1
+WHERE payment_id = $2 AND status IN ('READY', 'AGREED', 'RELEASING')
 `
 
 type PostponePaymentParams struct {
 	NextAt    *time.Time
-	Now       time.Time
 	PaymentID string
 }
 
-// Puts off the next try of a payment that is not settled yet.
+// Puts off the next try of a payment that is not settled yet. It is no step:
+// updated_at says since when the payment stands where it does.
 func (q *Queries) PostponePayment(ctx context.Context, arg PostponePaymentParams) error {
-	_, err := q.db.Exec(ctx, postponePayment, arg.NextAt, arg.Now, arg.PaymentID)
+	_, err := q.db.Exec(ctx, postponePayment, arg.NextAt, arg.PaymentID)
 	return err
 }

@@ -12,6 +12,34 @@ import (
 	"github.com/shopspring/decimal"
 )
 
+const accountOwners = `-- name: AccountOwners :many
+SELECT DISTINCT owner_id
+FROM accounts
+WHERE owner_id = ANY($1::text[]) AND owner_id <> ''
+`
+
+// Those of the users who own accounts, closed ones included. Partial index
+// accounts_by_owner.
+func (q *Queries) AccountOwners(ctx context.Context, userIds []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, accountOwners, userIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var owner_id string
+		if err := rows.Scan(&owner_id); err != nil {
+			return nil, err
+		}
+		items = append(items, owner_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const countOpenPaymentsOfLink = `-- name: CountOpenPaymentsOfLink :one
 SELECT count(*)
 FROM wallet_payments

@@ -1,0 +1,27 @@
+package failure
+
+import "fmt"
+
+// Invalid says that a request makes no sense, whatever is stored. Nothing of it
+// was stored.
+type Invalid struct{ Fields []Field }
+
+// Field is one field's problem: what is wrong with it and what the limit is. It
+// never repeats a secret.
+type Field struct {
+	Field   string // its name in the API, such as "amount"; in a batch "transfers[3].amount"
+	Problem string
+}
+
+// Invalidf is one field's problem, made as by fmt.Sprintf.
+func Invalidf(field, format string, args ...any) *Invalid {
+	return &Invalid{Fields: []Field{{Field: field, Problem: fmt.Sprintf(format, args...)}}}
+}
+
+// Error names the first of the fields, for logs.
+func (e *Invalid) Error() string {
+	if len(e.Fields) == 0 {
+		return "invalid input"
+	}
+	return fmt.Sprintf("invalid %s: %s", e.Fields[0].Field, e.Fields[0].Problem)
+}

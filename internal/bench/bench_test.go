@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
 // fresh is an empty, migrated database of the test's own.
-func fresh(t *testing.T, serverURL string) (string, *database.DB) {
+func fresh(t testing.TB, serverURL string) (string, *database.DB) {
 	t.Helper()
 	url := dbtest.Fresh(t, serverURL)
 	dbtest.Migrate(t, url)
@@ -115,30 +115,35 @@ func TestLedgerTakesSingleTransfers(t *testing.T) {
 	})
 }
 
-// serve runs the API over a ledger of its own until the test ends.
-func serve(t *testing.T, url string) *bench.Server {
+// authenticate takes "secret" for an operator's key.
+func authenticate(_ context.Context, token string, _ netip.Addr) (identity.Principal, error) {
+	if token != "secret" {
+		return identity.Principal{}, api.ErrUnauthenticated
+	}
+	return identity.Principal{Kind: identity.KeyPrincipal, ID: "bench", Name: "bench", Role: identity.Operator}, nil
+}
+
+// books are a ledger that runs until the test ends.
+func books(t testing.TB, url string) *ledger.Ledger {
 	t.Helper()
 	l := ledger.New(dbtest.Open(t, url, database.Options{}), dbtest.Open(t, url, database.Options{Plans: database.PlansPinned, MaxConns: 2}), ledger.Options{})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { l.Run(ctx) })
-	server := httptest.NewServer(api.New(api.Options{
-		Ledger:   l,
-		Registry: prometheus.NewRegistry(),
-		Log:      slog.New(slog.DiscardHandler),
-		Ready:    func(context.Context) error { return nil },
-		Authenticate: func(_ context.Context, token string, _ netip.Addr) (identity.Principal, error) {
-			if token != "secret" {
-				return identity.Principal{}, api.ErrUnauthenticated
-			}
-			return identity.Principal{Kind: identity.KeyPrincipal, ID: "bench", Name: "bench", Role: identity.Operator}, nil
-		},
-	}))
 	t.Cleanup(func() {
-		server.Close()
 		stop()
 		running.Wait()
 	})
+	return l
+}
+
+// serve runs the API until the test ends.
+func serve(t testing.TB, o api.Options) *bench.Server {
+	t.Helper()
+	o.Registry, o.Log = prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
+	o.Ready = func(context.Context) error { return nil }
+	server := httptest.NewServer(api.New(o))
+	t.Cleanup(server.Close)
 	return &bench.Server{URLs: []string{server.URL}, APIKey: "secret"}
 }
 
@@ -146,7 +151,7 @@ func TestHTTPModesMoveWhatTheyAcknowledge(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, serverURL string) {
 		url, db := fresh(t, serverURL)
-		server := serve(t, url)
+		server := serve(t, api.Options{Ledger: books(t, url), Authenticate: authenticate})
 		for _, mode := range []bench.Mode{bench.ModeHTTP, bench.ModeHTTPBatch} {
 			o := bench.Options{Mode: mode, Accounts: 30, Hot: 0.5, Batch: 40, Duration: 300 * time.Millisecond, Server: server}
 			for _, o.DatabaseURL = range []string{"", url} { // counted by the server, and in the database

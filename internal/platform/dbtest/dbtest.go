@@ -103,6 +103,17 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 	}
 }
 
+// Bench runs a benchmark on every engine found, one after the other. The URL is as
+// for Each.
+func Bench(b *testing.B, bench func(b *testing.B, url string)) {
+	b.Helper()
+	for _, e := range engines {
+		if e.open(b); e.url != "" {
+			b.Run(string(e.name), func(b *testing.B) { bench(b, e.url) })
+		}
+	}
+}
+
 // passingServers names the engines, with a comma between them, whose servers end
 // with the tests: nobody drops databases there, which takes CockroachDB seconds for
 // each.
@@ -111,7 +122,7 @@ const passingServers = "FLORIN_TEST_PASSING_SERVERS"
 // Fresh is the URL of one more empty database on the server of url, for tests that
 // look at all of a database. It is dropped when the test ends, unless its server
 // goes with the tests.
-func Fresh(t *testing.T, serverURL string) string {
+func Fresh(t testing.TB, serverURL string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
@@ -158,7 +169,7 @@ func Second(t *testing.T, serverURL string) string {
 
 // Migrate brings a fresh database's schema up to date. On CockroachDB it is copied
 // from a database of the same server that the migrations made.
-func Migrate(t *testing.T, url string) {
+func Migrate(t testing.TB, url string) {
 	t.Helper()
 	db := Open(t, url, database.Options{})
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
@@ -170,7 +181,7 @@ func Migrate(t *testing.T, url string) {
 
 // With is a database's URL with a parameter more, such as a session variable that
 // each connection sets.
-func With(t *testing.T, databaseURL, name, value string) string {
+func With(t testing.TB, databaseURL, name, value string) string {
 	t.Helper()
 	u, err := url.Parse(databaseURL)
 	if err != nil {
@@ -183,7 +194,7 @@ func With(t *testing.T, databaseURL, name, value string) string {
 }
 
 // Open connects to a database until the test ends.
-func Open(t *testing.T, url string, o database.Options) *database.DB {
+func Open(t testing.TB, url string, o database.Options) *database.DB {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
@@ -195,7 +206,7 @@ func Open(t *testing.T, url string, o database.Options) *database.DB {
 	return db
 }
 
-func (e *engine) open(t *testing.T) {
+func (e *engine) open(t testing.TB) {
 	t.Helper()
 	e.once.Do(func() { e.err = e.start() })
 	if e.err != nil {

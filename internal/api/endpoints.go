@@ -72,7 +72,7 @@ func exampleMoney(text Money) *Money { return &text }
 
 // What a rule can say about two accounts and an amount.
 var transferCodes = []code{
-	code(ledger.AccountNotFound), code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.DuplicateTransaction),
+	code(ledger.AccountNotFound), code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.AccountReserved), code(ledger.DuplicateTransaction),
 	code(ledger.InsufficientFunds), code(ledger.CurrencyMismatch), code(ledger.SameAccount), code(ledger.BalanceLimitExceeded),
 	code(ledger.InvalidAmount), code(ledger.BatchAborted), code(ledger.TransferLimitExceeded), code(ledger.DailyLimitExceeded),
 }
@@ -214,7 +214,7 @@ var (
 		},
 		answer: exampleHold,
 		codes: []code{
-			code(ledger.AccountNotFound), code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.DuplicateHold),
+			code(ledger.AccountNotFound), code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.AccountReserved), code(ledger.DuplicateHold),
 			code(ledger.InsufficientFunds), code(ledger.CurrencyMismatch), code(ledger.SameAccount), code(ledger.BalanceLimitExceeded),
 			code(ledger.TransferLimitExceeded), code(ledger.DailyLimitExceeded), code(wallet.DeclinedByRisk), code(wallet.NeedsReview),
 		},
@@ -238,7 +238,7 @@ var (
 		},
 		codes: []code{
 			code(ledger.HoldNotFound), code(ledger.HoldNotPending), code(ledger.HoldExpired), codeHoldReserved, code(ledger.AmountExceedsHold),
-			code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.DuplicateTransaction), code(ledger.BalanceLimitExceeded),
+			code(ledger.AccountFrozen), code(ledger.AccountClosed), code(ledger.AccountReserved), code(ledger.DuplicateTransaction), code(ledger.BalanceLimitExceeded),
 		},
 	}
 	voidHoldEndpoint = endpoint{

@@ -18,12 +18,13 @@ import (
 	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/platform/database"
+	"florin/internal/platform/failure"
 	"florin/internal/platform/ratelimit"
 	"florin/internal/risk"
 	"florin/internal/wallet"
 )
 
-// The codes that are the API's own; the rest are the ledger's and the exports'.
+// The codes that are the API's own; the rest are the modules'.
 const (
 	codeInvalidRequest      code = "invalid_request"
 	codeUnauthenticated     code = "unauthenticated"
@@ -49,7 +50,7 @@ const (
 	codeInternalError       code = "internal_error"
 )
 
-type code ledger.Code
+type code string
 
 // Schema is the documented form: the whole table of errors.
 func (code) Schema(huma.Registry) *huma.Schema {
@@ -114,7 +115,7 @@ var errorKinds = []errorKind{
 	{code(ledger.AccountExists), http.StatusConflict, "The account id is taken", "Choose another id. Ids of closed accounts are never given out again."},
 	{code(ledger.AccountFrozen), http.StatusConflict, "The account is frozen", "It neither pays nor receives until it is unfrozen."},
 	{code(ledger.AccountClosed), http.StatusConflict, "The account is closed", "It stays readable and takes no changes any more."},
-	{code(ledger.AccountReserved), http.StatusConflict, "The account is the ledger's own", "Accounts that begin with house: can be read and paid from, not changed or closed."},
+	{code(ledger.AccountReserved), http.StatusConflict, "The account is the program's own", "Accounts that begin with house: can be read and paid from, not changed or closed; of those that begin with house:program: nobody but the program moves money."},
 	{code(ledger.AccountNotEmpty), http.StatusConflict, "The account is not empty", "Move the balance away and capture or void its holds first."},
 	{code(ledger.DuplicateTransaction), http.StatusConflict, "The transaction id was used for another request", "Choose another id, or send exactly the first request to get its outcome."},
 	{code(ledger.DuplicateHold), http.StatusConflict, "The hold id was used for another request", "Choose another id, or send exactly the first request to get the hold."},
@@ -384,5 +385,5 @@ func fromHuma(status int, message string, errs []error) *Problem {
 
 // invalidField is a request of which one field makes no sense.
 func invalidField(field, problem string) error {
-	return &ledger.InvalidInput{Fields: []ledger.FieldError{{Field: field, Problem: problem}}}
+	return failure.Invalidf(field, "%s", problem)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
 	"florin/internal/audit"
@@ -54,6 +55,10 @@ type book struct {
 	changedHolds     []*holdEntry
 	postings         []Posting
 	events           []audit.Event
+
+	// isWork says that the command at hand is a Work; saves are theirs.
+	isWork bool
+	saves  []func(*pgx.Batch) error
 
 	// undo takes back the changes of an atomic group, newest last; nil outside one.
 	undo []func()
@@ -182,6 +187,11 @@ func (b *book) pair(sourceID, destinationID string, currency money.Currency) (so
 	if sourceID == destinationID {
 		return nil, nil, SameAccount.Failure("source and destination are both %s", sourceID)
 	}
+	for _, id := range []string{sourceID, destinationID} {
+		if isProgramID(id) && !b.isWork {
+			return nil, nil, AccountReserved.Failure("account %s is moved by the program alone", id)
+		}
+	}
 	if source, failure = b.account(sourceID); failure != nil {
 		return nil, nil, failure
 	}
@@ -243,7 +253,7 @@ func (b *book) post(t *Transfer, g guard, role *Limits) *Failure {
 	if g == guardFunds && !source.canPay(t.Amount) {
 		return insufficientFunds(source, t.Amount)
 	}
-	isSpending := t.Kind == KindTransfer
+	isSpending := t.Kind == KindTransfer && !b.isWork
 	if isSpending {
 		if failure := source.overLimit(t.Amount, role, b.timeFor(source)); failure != nil {
 			return failure
@@ -396,15 +406,27 @@ func (b *book) record(t Transfer, hash []byte) Result {
 		b.onUndo(func() { *entry, b.changedTransfers = before, b.changedTransfers[:n] })
 	}
 	entry.Transfer = t
-	if !entry.isChanged { // once, also when accepted and executed in one batch
-		entry.isChanged = true
-		b.changedTransfers = append(b.changedTransfers, entry)
-	}
+	b.mark(entry)
 	if t.Kind == KindReversal && t.Status == Completed {
 		b.reversals[t.ReversesID] = t.ID
 	}
 	b.noteTransfer(&entry.Transfer)
 	return entry.result()
+}
+
+// keep records a work's transfer, whose id is new. What is said of it on the trail
+// is the work's to say.
+func (b *book) keep(t Transfer, hash []byte) {
+	entry := &transferEntry{Transfer: t, hash: hash, isNew: true}
+	b.transfers[t.ID] = entry
+	b.mark(entry)
+}
+
+func (b *book) mark(entry *transferEntry) {
+	if !entry.isChanged { // once, also when accepted and executed in one batch
+		entry.isChanged = true
+		b.changedTransfers = append(b.changedTransfers, entry)
+	}
 }
 
 // fail records a transfer that a rule refused.

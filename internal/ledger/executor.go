@@ -63,8 +63,16 @@ type unit struct {
 	// origin is who the unit is from, for the audit trail; nil for the program itself.
 	origin  *audit.Origin
 	results []Result
+	size    int   // transfers, or about as much work
 	err     error // infrastructure: nothing of the unit was applied, or ErrCommitUnknown
 	waiter  *waiter
+}
+
+func sizeOf(c command) int {
+	if j, isWork := c.(joined); isWork {
+		return j.size()
+	}
+	return 1
 }
 
 // waiter wakes a caller when all its units are done.
@@ -97,7 +105,10 @@ func (e *executor) do(ctx context.Context, units ...*unit) error {
 	size := 0
 	for _, u := range units {
 		u.waiter = w
-		size += len(u.commands)
+		for _, c := range u.commands {
+			u.size += sizeOf(c)
+		}
+		size += u.size
 	}
 	if size == 0 {
 		return nil
@@ -171,7 +182,7 @@ func (w *worker) work() {
 // that did not fit.
 func (e *executor) collect(first *unit) (batch []*unit, next *unit) {
 	batch = append(batch, first)
-	size := len(first.commands)
+	size := first.size
 	defer func() { e.took(size) }()
 	for size < e.batchMax {
 		select {
@@ -179,11 +190,11 @@ func (e *executor) collect(first *unit) (batch []*unit, next *unit) {
 			if !open {
 				return batch, nil
 			}
-			if size+len(u.commands) > e.batchMax {
+			if size+u.size > e.batchMax {
 				return batch, u
 			}
 			batch = append(batch, u)
-			size += len(u.commands)
+			size += u.size
 		default:
 			return batch, nil
 		}

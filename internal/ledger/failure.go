@@ -1,6 +1,8 @@
 package ledger
 
-import "fmt"
+import (
+	"florin/internal/platform/failure"
+)
 
 // Code is a stable name of what a rule of the ledger refused. Codes are part of
 // the API: they are never renamed.
@@ -12,7 +14,7 @@ const (
 	AccountNotFound         Code = "account_not_found"         //
 	AccountFrozen           Code = "account_frozen"            // neither pays nor receives until unfrozen
 	AccountClosed           Code = "account_closed"            // for good
-	AccountReserved         Code = "account_reserved"          // the ledger's own account: nobody changes or closes it
+	AccountReserved         Code = "account_reserved"          // the program's own account: nobody else changes, closes or moves it
 	AccountNotEmpty         Code = "account_not_empty"         // can't be closed: money is posted or held
 	OverdraftInUse          Code = "overdraft_in_use"          // the limit can't go below what is used of it
 	InsufficientFunds       Code = "insufficient_funds"        // available is less than the amount
@@ -35,42 +37,19 @@ const (
 )
 
 // Failure is a rule's refusal: the request was understood and can't be done.
-// Nothing of it was applied. It is an error; errors.Is compares the code alone,
-// so errors.Is(err, InsufficientFunds.Failure("")) holds for any text.
-type Failure struct {
-	Code    Code
-	Message string // for people; names the account or transfer concerned
-}
-
-// Error is the code and the message, for logs.
-func (f *Failure) Error() string { return string(f.Code) + ": " + f.Message }
-
-// Is compares codes.
-func (f *Failure) Is(target error) bool {
-	other, ok := target.(*Failure)
-	return ok && other.Code == f.Code
-}
+// Nothing of it was applied. Its message names the account or transfer concerned.
+// It is an error; errors.Is compares the code alone, so errors.Is(err,
+// InsufficientFunds.Failure("")) holds for any text.
+type Failure = failure.Of[Code]
 
 // Failure is a refusal with this code.
 func (c Code) Failure(format string, args ...any) *Failure {
-	return &Failure{Code: c, Message: fmt.Sprintf(format, args...)}
+	return failure.New(c, format, args...)
 }
 
 // InvalidInput says that a request makes no sense, whatever the books hold.
 // Nothing of it was stored.
-type InvalidInput struct{ Fields []FieldError }
+type InvalidInput = failure.Invalid
 
-// FieldError is one field's problem. Field is the field's name in the API, such
-// as "amount"; in a batch "transfers[3].amount".
-type FieldError struct {
-	Field   string
-	Problem string // what is wrong and what the limit is
-}
-
-// Error names the first of the fields, for logs.
-func (e *InvalidInput) Error() string {
-	if len(e.Fields) == 0 {
-		return "invalid input"
-	}
-	return fmt.Sprintf("invalid %s: %s", e.Fields[0].Field, e.Fields[0].Problem)
-}
+// FieldError is one field's problem.
+type FieldError = failure.Field

@@ -238,7 +238,7 @@ func (l *Ledger) UpdateAccount(ctx context.Context, u UpdateAccount) (Account, e
 			return Account{}, err
 		}
 	}
-	if !isPossibleID(u.ID) {
+	if !id.IsPossible(u.ID) {
 		return Account{}, AccountNotFound.Failure("there is no account %q", u.ID)
 	}
 	return l.account(ctx, &u)
@@ -248,7 +248,7 @@ func (l *Ledger) UpdateAccount(ctx context.Context, u UpdateAccount) (Account, e
 // AccountReserved for the ledger's own accounts, and AccountNotEmpty while anything is posted or held. A second call returns the
 // closed account.
 func (l *Ledger) CloseAccount(ctx context.Context, accountID string) (Account, error) {
-	if !isPossibleID(accountID) {
+	if !id.IsPossible(accountID) {
 		return Account{}, AccountNotFound.Failure("there is no account %q", accountID)
 	}
 	return l.account(ctx, &CloseAccount{ID: accountID})

@@ -8,6 +8,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"florin/internal/ledger/internal/ledgerdb"
+	"florin/internal/platform/id"
 )
 
 // OutflowMax is how many of an account's newest transactions Outflow looks at, those
@@ -36,7 +37,7 @@ func (v View) HasPaid(ctx context.Context, sourceAccountID, destinationAccountID
 	if _, err := v.Account(ctx, sourceAccountID); err != nil {
 		return false, err
 	}
-	if !isPossibleID(destinationAccountID) {
+	if !id.IsPossible(destinationAccountID) {
 		return false, nil
 	}
 	hasPaid, err := v.queries.HasPaid(ctx, ledgerdb.HasPaidParams{

@@ -14,6 +14,7 @@ import (
 	"florin/internal/ledger/internal/ledgerdb"
 	"florin/internal/money"
 	"florin/internal/platform/database"
+	"florin/internal/platform/id"
 )
 
 // MaxPage is the most rows of one page of a list.
@@ -34,7 +35,7 @@ type View struct {
 
 // Account returns one account, closed ones included. Returns AccountNotFound.
 func (v View) Account(ctx context.Context, accountID string) (Account, error) {
-	if !isPossibleID(accountID) {
+	if !id.IsPossible(accountID) {
 		return Account{}, AccountNotFound.Failure("there is no account %q", accountID)
 	}
 	row, err := v.queries.GetAccount(ctx, accountID)
@@ -111,7 +112,7 @@ func optional(s string) *string {
 // TransferByID returns one transfer with the id of its reversal, if there is
 // one. Returns TransactionNotFound.
 func (v View) TransferByID(ctx context.Context, transferID string) (Transfer, error) {
-	if !isPossibleID(transferID) {
+	if !id.IsPossible(transferID) {
 		return Transfer{}, TransactionNotFound.Failure("there is no transaction %q", transferID)
 	}
 	row, err := v.queries.GetTransfer(ctx, transferID)
@@ -177,7 +178,7 @@ func (v View) Transfers(ctx context.Context, f TransferFilter, before TransferPo
 		}
 		failedFrom = account.CreatedAt
 	}
-	if f.AccountID != "" && !isPossibleID(f.AccountID) {
+	if f.AccountID != "" && !id.IsPossible(f.AccountID) {
 		return nil, nil
 	}
 	if before.CreatedAt.IsZero() {
@@ -252,7 +253,7 @@ func (v View) PostingsOf(ctx context.Context, t Transfer) ([]Posting, error) {
 
 // HoldByID returns one hold. Returns HoldNotFound.
 func (v View) HoldByID(ctx context.Context, holdID string) (Hold, error) {
-	if !isPossibleID(holdID) {
+	if !id.IsPossible(holdID) {
 		return Hold{}, HoldNotFound.Failure("there is no hold %q", holdID)
 	}
 	row, err := v.queries.GetHold(ctx, holdID)

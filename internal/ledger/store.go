@@ -23,6 +23,7 @@ type keys struct {
 	accounts         map[string]int // how many commands need each
 	transfers, holds map[string]struct{}
 	reversals        []string
+	loads            []func(*pgx.Batch) // of works
 	commands         int
 	// first is an account to lock before the others; nil for none.
 	first *crowdedAccount
@@ -109,6 +110,9 @@ func load(ctx context.Context, tx pgx.Tx, k *keys) (*book, error) {
 			b.holds[row.HoldID] = &holdEntry{Hold: holdFromRow(row), hash: row.RequestHash}
 		})
 	}
+	for _, load := range k.loads {
+		load(&batch)
+	}
 	return b, tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -165,6 +169,9 @@ func (b *book) save(ctx context.Context, tx pgx.Tx, journal *audit.Journal) (aud
 		b.savePostings(ctx, q),
 		b.saveHolds(ctx, q),
 	)
+	for _, save := range b.saves {
+		err = errors.Join(err, save(&p.batch))
+	}
 	events := journal.Queue(&p.batch, b.now, b.events)
 	if err != nil || p.batch.Len() == 0 {
 		return events, err

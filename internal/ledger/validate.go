@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,20 +17,17 @@ import (
 	"github.com/shopspring/decimal"
 
 	"florin/internal/money"
+	"florin/internal/platform/id"
 )
 
 // Limits of a request. They are part of the API.
 const (
-	MaxIDLength          = 50
 	MaxDescriptionLength = 500   // characters
 	MaxMetadataBytes     = 8_192 // of compact JSON
 	MaxBatch             = 10_000
 )
 
-var (
-	idPattern   = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,50}$`)
-	emptyObject = json.RawMessage("{}")
-)
+var emptyObject = json.RawMessage("{}")
 
 // fields gathers the problems of a request's fields.
 type fields struct {
@@ -56,15 +52,19 @@ func invalid(field, format string, args ...any) error {
 	return f.err()
 }
 
-func (f *fields) id(field, id string) {
-	if !isPossibleID(id) {
-		f.add(field, "must have 1 to %d characters of A-Z a-z 0-9 _ - . :", MaxIDLength)
+func (f *fields) id(field, text string) {
+	if !id.IsPossible(text) {
+		f.add(field, "must have 1 to %d characters of A-Z a-z 0-9 _ - . :", id.MaxLength)
 	}
 }
 
-// isPossibleID says whether anything can have the id. What can't is not looked
-// for: the database would refuse some of it as text.
-func isPossibleID(id string) bool { return idPattern.MatchString(id) }
+// transferID is an id for a new transfer: those of works are not a caller's.
+func (f *fields) transferID(field, text string) {
+	f.id(field, text)
+	if isHouseID(text) {
+		f.add(field, "must not begin with %q", housePrefix)
+	}
+}
 
 // amount checks a positive amount; currency may be empty, the account's is then
 // checked by the executor.
@@ -365,7 +365,7 @@ func (r *TransferRequest) Check() error {
 
 func (r *TransferRequest) validate(prefix string) error {
 	f := fields{prefix: prefix}
-	f.id("transactionId", r.ID)
+	f.transferID("transactionId", r.ID)
 	f.id("sourceAccountId", r.SourceAccountID)
 	f.id("destinationAccountId", r.DestinationAccountID)
 	f.currency(r.Currency)
@@ -395,7 +395,7 @@ func (r *HoldRequest) validate() error {
 
 func (c *Capture) validate() error {
 	var f fields
-	f.id("transactionId", c.ID)
+	f.transferID("transactionId", c.ID)
 	amount := ""
 	if c.Amount.Valid {
 		f.amount("amount", c.Amount.Decimal, "")
@@ -409,7 +409,7 @@ func (c *Capture) validate() error {
 
 func (r *Reversal) validate() error {
 	var f fields
-	f.id("transactionId", r.ID)
+	f.transferID("transactionId", r.ID)
 	f.description(r.Description)
 	r.Metadata = f.metadata(r.Metadata)
 	r.hash = requestHash("reversal", r.TargetID, strconv.FormatBool(r.Force), r.Description, string(r.Metadata))

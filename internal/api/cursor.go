@@ -8,6 +8,7 @@ import (
 
 	"florin/internal/ledger"
 	"florin/internal/platform/database"
+	"florin/internal/platform/id"
 )
 
 // Page asks for a page of a list.
@@ -158,11 +159,11 @@ func postingsCursor(at database.Timestamp, last ledger.Posting) string {
 }
 
 // checkedID refuses a forged cursor before the database does.
-func checkedID(id string) (string, error) {
-	if !idPattern.MatchString(id) {
+func checkedID(text string) (string, error) {
+	if !id.IsPossible(text) {
 		return "", badCursor()
 	}
-	return id, nil
+	return text, nil
 }
 
 // cut takes the row too many off a page and says whether there was one.

@@ -348,8 +348,8 @@ var factNames = []string{
 // inOurWords names the field of an error as the request does, if it is one of
 // these.
 func inOurWords(err error, name func(field string) string, fields ...string) error {
-	if input := (*risk.InvalidInput)(nil); errors.As(err, &input) && slices.Contains(fields, input.Field) {
-		return invalidField(name(input.Field), input.Problem)
+	if input, is := errors.AsType[*risk.InvalidInput](err); is && slices.Contains(fields, input.Fields[0].Field) {
+		return invalidField(name(input.Fields[0].Field), input.Fields[0].Problem)
 	}
 	return err
 }

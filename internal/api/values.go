@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"regexp"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/shopspring/decimal"
@@ -13,9 +12,8 @@ import (
 // ID is an id that a caller may choose.
 type ID string
 
+// idPatternText is id.IsPossible, for the description.
 const idPatternText = `^[A-Za-z0-9_.:-]{1,50}$`
-
-var idPattern = regexp.MustCompile(idPatternText)
 
 // Schema is the documented form.
 func (ID) Schema(huma.Registry) *huma.Schema {

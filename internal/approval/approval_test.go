@@ -197,13 +197,13 @@ func TestOnePersonIsNotTwo(t *testing.T) {
 		for _, nobody := range nobodies {
 			a := w.ask(t, id.New("usr"), ann)
 			var invalid *approval.InvalidInput
-			if _, err := w.Approve(t.Context(), a.ID, nobody); !errors.As(err, &invalid) || invalid.Field != "by" {
+			if _, err := w.Approve(t.Context(), a.ID, nobody); !errors.As(err, &invalid) || invalid.Fields[0].Field != "by" {
 				t.Errorf("%+v: %v", nobody, err)
 			}
-			if _, err := w.Reject(t.Context(), a.ID, nobody, ""); !errors.As(err, &invalid) || invalid.Field != "by" {
+			if _, err := w.Reject(t.Context(), a.ID, nobody, ""); !errors.As(err, &invalid) || invalid.Fields[0].Field != "by" {
 				t.Errorf("%+v: %v", nobody, err)
 			}
-			if _, err := w.Request(t.Context(), request("x", nobody)); !errors.As(err, &invalid) || invalid.Field != "by" {
+			if _, err := w.Request(t.Context(), request("x", nobody)); !errors.As(err, &invalid) || invalid.Fields[0].Field != "by" {
 				t.Errorf("%+v: %v", nobody, err)
 			}
 		}
@@ -422,17 +422,17 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 			r := request(id.New("usr"), ann)
 			c.change(&r)
 			_, err := w.Request(t.Context(), r)
-			if invalid := (*approval.InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Field != c.field {
+			if invalid := (*approval.InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Fields[0].Field != c.field {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		a := w.ask(t, id.New("usr"), ann)
 		for _, text := range []string{"a\x00", "\xff", "a\nb", strings.Repeat("ä", 501)} {
 			var invalid *approval.InvalidInput
-			if _, err := w.Reject(t.Context(), a.ID, bob, text); !errors.As(err, &invalid) || invalid.Field != "reason" {
+			if _, err := w.Reject(t.Context(), a.ID, bob, text); !errors.As(err, &invalid) || invalid.Fields[0].Field != "reason" {
 				t.Errorf("%q: %v", text, err)
 			}
-			if _, err := w.MarkExecuted(t.Context(), a.ID, text); !errors.As(err, &invalid) || invalid.Field != "result" {
+			if _, err := w.MarkExecuted(t.Context(), a.ID, text); !errors.As(err, &invalid) || invalid.Fields[0].Field != "result" {
 				t.Errorf("%q: %v", text, err)
 			}
 		}

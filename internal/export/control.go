@@ -201,8 +201,8 @@ const startMax = time.Minute
 // asDelivered is a live export by a job, as the job tells it; the zero job means
 // that there is none.
 func (e Export) asDelivered(j job, now time.Time) Export {
-	if j.resolved != (hlc{}) {
-		e.ResolvedAt, e.Position = microseconds(j.resolved.time()), j.resolved.String()
+	if !j.resolved.IsZero() {
+		e.ResolvedAt, e.Position = microseconds(j.resolved.Time()), j.resolved.String()
 	}
 	switch {
 	case e.JobID == 0 && e.Status != Failed && now.Sub(e.CreatedAt) < startMax:

@@ -3,11 +3,13 @@ package export
 import (
 	"testing"
 	"time"
+
+	"florin/internal/platform/database"
 )
 
 func TestAnExportIsWhatItsJobSays(t *testing.T) {
 	now := time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)
-	at := hlc{wall: now.Add(-time.Minute).UnixNano()}
+	at := database.TimestampOf(now.Add(-time.Minute))
 	base := Export{Kind: Changefeed, Status: Running, JobID: 7, CreatedAt: now.Add(-time.Hour)}
 	with := func(change func(*Export)) Export {
 		e := base
@@ -38,7 +40,7 @@ func TestAnExportIsWhatItsJobSays(t *testing.T) {
 			t.Errorf("%s: %s %q; want %s %q", test.name, got.Status, got.Error, test.want, test.wantError)
 		}
 		wantLag := time.Hour
-		if test.job.resolved != (hlc{}) {
+		if !test.job.resolved.IsZero() {
 			wantLag = time.Minute
 		} else if test.name == "about to be made" {
 			wantLag = 0

@@ -1,6 +1,6 @@
 package export
 
-import "fmt"
+import "florin/internal/platform/failure"
 
 // Code is a stable name of why something can't be done with an export. Codes
 // are part of the API: they are never renamed.
@@ -36,21 +36,13 @@ const (
 // Failure says why something can't be done and what to do about it. It is an
 // error; errors.Is compares the code alone, so errors.Is(err,
 // Cancelled.Failure("")) holds for any text.
-type Failure struct {
-	Code    Code
-	Message string // one line for people
-}
+type Failure struct{ failure.Of[Code] }
 
-// Error is the message.
+// Error is the message alone: operators read it, in a terminal and beside the code
+// in the catalog.
 func (f *Failure) Error() string { return f.Message }
-
-// Is compares codes.
-func (f *Failure) Is(target error) bool {
-	other, ok := target.(*Failure)
-	return ok && other.Code == f.Code
-}
 
 // Failure is a failure with this code.
 func (c Code) Failure(format string, args ...any) *Failure {
-	return &Failure{Code: c, Message: fmt.Sprintf(format, args...)}
+	return &Failure{*failure.New(c, format, args...)}
 }

@@ -45,7 +45,7 @@ func (f *cockroachFeed) Begin(ctx context.Context, each func(transaction) error)
 		return start{}, fmt.Errorf("read history: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing to keep
-	return start{at: now.time(), position: now.String()}, readHistory(ctx, tx, each)
+	return start{at: now.Time(), position: now.String()}, readHistory(ctx, tx, each)
 }
 
 // checkServer returns FeedUnavailable, with what to set, unless rangefeeds are on.
@@ -62,18 +62,18 @@ func (f *cockroachFeed) checkServer(ctx context.Context) error {
 
 // now is the cluster's time: every commit acknowledged by now is at or before it,
 // but for the clocks of the nodes.
-func (f *cockroachFeed) now(ctx context.Context) (hlc, error) {
+func (f *cockroachFeed) now(ctx context.Context) (database.Timestamp, error) {
 	var text string
 	if err := f.db.QueryRow(ctx, "SELECT cluster_logical_timestamp()::text").Scan(&text); err != nil {
-		return hlc{}, fmt.Errorf("read the cluster's time: %w", err)
+		return database.Timestamp{}, fmt.Errorf("read the cluster's time: %w", err)
 	}
-	return parseHLC(text)
+	return database.ParseTimestamp(text)
 }
 
 // Next reads the longest window that fits. By a node whose clock is behind the
 // position there is nothing to read yet.
 func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) (batch, error) {
-	from, err := parseHLC(position)
+	from, err := database.ParseTimestamp(position)
 	if err != nil {
 		return batch{}, FolderMismatch.Failure("%q is no HLC timestamp of CockroachDB: the export was made from another engine", position)
 	}
@@ -84,7 +84,7 @@ func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) 
 	if err != nil {
 		return batch{}, err
 	}
-	if !from.before(now) {
+	if !from.Before(now) {
 		return batch{position: position}, nil
 	}
 	if err := f.checkKept(ctx, from); err != nil {
@@ -92,10 +92,10 @@ func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) 
 	}
 	for {
 		to := now
-		if f.span > 0 && now.wall-from.wall > int64(f.span) {
-			to = hlc{wall: from.wall + int64(f.span)}
+		if f.span > 0 && now.Time().Sub(from.Time()) > f.span {
+			to = database.TimestampOf(from.Time().Add(f.span))
 		}
-		length := time.Duration(to.wall - from.wall)
+		length := to.Time().Sub(from.Time())
 		w := newWindow(from, to)
 		if length > spanMin {
 			w.rowsMax = rowsMax
@@ -111,7 +111,7 @@ func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) 
 		if to != now && len(w.postings) < rowsMax/2 {
 			f.span *= 2
 		}
-		b := batch{position: w.to.String(), resolvedAt: w.to.time(), more: w.to != now}
+		b := batch{position: w.to.String(), resolvedAt: w.to.Time(), more: w.to != now}
 		b.transactions, err = w.join()
 		return b, err
 	}
@@ -119,17 +119,14 @@ func (f *cockroachFeed) Next(ctx context.Context, position string, rowsMax int) 
 
 // checkKept returns HistoryLost when the versions after a time have been
 // collected as garbage.
-func (f *cockroachFeed) checkKept(ctx context.Context, from hlc) error {
-	at, err := database.ParseTimestamp(from.String())
-	if err == nil {
-		err = f.db.SnapshotAt(ctx, database.At(at), func(tx pgx.Tx, _ database.Timestamp) error {
-			_, err := tx.Exec(ctx, "SELECT (SELECT account_id FROM postings LIMIT 1), (SELECT transfer_id FROM transfers LIMIT 1)")
-			return err
-		})
-	}
+func (f *cockroachFeed) checkKept(ctx context.Context, from database.Timestamp) error {
+	err := f.db.SnapshotAt(ctx, database.At(from), func(tx pgx.Tx, _ database.Timestamp) error {
+		_, err := tx.Exec(ctx, "SELECT (SELECT account_id FROM postings LIMIT 1), (SELECT transfer_id FROM transfers LIMIT 1)")
+		return err
+	})
 	if errors.Is(err, database.ErrSnapshotGone) {
 		return HistoryLost.Failure("the export can't go on without a gap: CockroachDB does not keep what was committed since %s any more "+
-			"(gc.ttlseconds) (%v); cancel it and export to an empty folder", from.time().Format(time.RFC3339), err)
+			"(gc.ttlseconds) (%v); cancel it and export to an empty folder", from.Time().Format(time.RFC3339), err)
 	}
 	if err != nil {
 		return fmt.Errorf("see what the database keeps: %w", err)
@@ -158,7 +155,7 @@ func (f *cockroachFeed) read(ctx context.Context, w *window) error {
 		CREATE CHANGEFEED FOR TABLE postings, transfers
 		WITH cursor = '%s', end_time = '%s', mvcc_timestamp, diff, envelope = 'wrapped', resolved,
 		     schema_change_policy = 'nobackfill', min_checkpoint_frequency = '1s'`,
-		w.from, hlc{wall: w.to.wall, logical: w.to.logical + 1}), pgx.QueryExecModeSimpleProtocol)
+		w.from, w.to.Next()), pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return fmt.Errorf("read the changefeed: %w", err)
 	}
@@ -190,14 +187,14 @@ func closeNow(conn *pgx.Conn) {
 // window is what was committed in a span of MVCC time, after from up to to.
 // A changefeed may send a row twice; the keys see to that.
 type window struct {
-	from, to  hlc
-	resolved  hlc // all up to here has come
-	rowsMax   int // 0 means no limit
+	from, to  database.Timestamp
+	resolved  database.Timestamp // all up to here has come
+	rowsMax   int                // 0 means no limit
 	postings  map[postingKey]stampedPosting
 	transfers map[string]stampedTransfer // those that were completed
 }
 
-func newWindow(from, to hlc) *window {
+func newWindow(from, to database.Timestamp) *window {
 	return &window{from: from, to: to, resolved: from, postings: map[postingKey]stampedPosting{}, transfers: map[string]stampedTransfer{}}
 }
 
@@ -208,12 +205,12 @@ type postingKey struct {
 
 type stampedPosting struct {
 	posting
-	at hlc
+	at database.Timestamp
 }
 
 type stampedTransfer struct {
 	transfer
-	at hlc
+	at database.Timestamp
 }
 
 // changed is a changefeed's message.
@@ -234,11 +231,11 @@ func (w *window) add(table string, value []byte) error {
 	if c.Resolved != "" {
 		return w.resolve(c.Resolved)
 	}
-	at, err := parseHLC(c.At)
+	at, err := database.ParseTimestamp(c.At)
 	if err != nil {
 		return fmt.Errorf("decode the changefeed: %w", err)
 	}
-	if !w.from.before(at) || w.to.before(at) || isNull(c.After) {
+	if !w.from.Before(at) || w.to.Before(at) || isNull(c.After) {
 		return nil
 	}
 	if table == "postings" {
@@ -272,11 +269,11 @@ func (w *window) add(table string, value []byte) error {
 }
 
 func (w *window) resolve(text string) error {
-	at, err := parseHLC(text)
+	at, err := database.ParseTimestamp(text)
 	if err != nil {
 		return fmt.Errorf("decode the changefeed: %w", err)
 	}
-	if w.resolved.before(at) {
+	if w.resolved.Before(at) {
 		w.resolved = at
 	}
 	return nil
@@ -285,12 +282,12 @@ func (w *window) resolve(text string) error {
 // end closes the window where the changefeed ended, and drops what is after. It
 // is false when that is where the window begins.
 func (w *window) end() bool {
-	if w.resolved.before(w.to) {
+	if w.resolved.Before(w.to) {
 		w.to = w.resolved
-		maps.DeleteFunc(w.postings, func(_ postingKey, p stampedPosting) bool { return w.to.before(p.at) })
-		maps.DeleteFunc(w.transfers, func(_ string, t stampedTransfer) bool { return w.to.before(t.at) })
+		maps.DeleteFunc(w.postings, func(_ postingKey, p stampedPosting) bool { return w.to.Before(p.at) })
+		maps.DeleteFunc(w.transfers, func(_ string, t stampedTransfer) bool { return w.to.Before(t.at) })
 	}
-	return w.from.before(w.to)
+	return w.from.Before(w.to)
 }
 
 func isNull(value json.RawMessage) bool { return len(value) == 0 || string(value) == "null" }
@@ -304,7 +301,7 @@ func (w *window) join() ([]transaction, error) {
 	}
 	type stamped struct {
 		transaction
-		at hlc
+		at database.Timestamp
 	}
 	joined := make([]stamped, 0, len(legs))
 	for _, id := range slices.Sorted(maps.Keys(legs)) {
@@ -319,13 +316,13 @@ func (w *window) join() ([]transaction, error) {
 			}
 			plain = append(plain, leg.posting)
 		}
-		tx, err := join(t.transfer, plain, t.at.time())
+		tx, err := join(t.transfer, plain, t.at.Time())
 		if err != nil {
 			return nil, err
 		}
 		joined = append(joined, stamped{tx, t.at})
 	}
-	slices.SortStableFunc(joined, func(a, b stamped) int { return a.at.compare(b.at) })
+	slices.SortStableFunc(joined, func(a, b stamped) int { return a.at.Compare(b.at) })
 	all := make([]transaction, len(joined))
 	for i, j := range joined {
 		all[i] = j.transaction

@@ -134,21 +134,3 @@ func TestBrokenFilesAreErrors(t *testing.T) {
 		}
 	}
 }
-
-func TestHLCIsReadAsItIsWritten(t *testing.T) {
-	for _, text := range []string{"1700000000000000000.0000000001", "0.0000000000", "1.2147483647"} {
-		parsed, err := parseHLC(text)
-		if err != nil || parsed.String() != text {
-			t.Errorf("%s became %s, %v", text, parsed, err)
-		}
-	}
-	for _, bad := range []string{"", "-1.0", "x", "1.x", "1.9999999999"} {
-		if parsed, err := parseHLC(bad); err == nil {
-			t.Errorf("%q became %s", bad, parsed)
-		}
-	}
-	early, late := hlc{wall: 1, logical: 9}, hlc{wall: 2}
-	if !early.before(late) || late.before(early) || early.before(early) || !(hlc{wall: 1}).before(early) {
-		t.Error("the order is wrong")
-	}
-}

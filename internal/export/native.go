@@ -27,7 +27,7 @@ type job struct {
 	status string // running, paused, failed, ...
 	error  string // why it failed or was paused, or what it tries again; redacted
 	// resolved is the time up to which all is delivered; zero before the first.
-	resolved hlc
+	resolved database.Timestamp
 }
 
 // hasEnded says that the job will never run again.
@@ -94,7 +94,7 @@ func (s jobs) all(ctx context.Context) ([]job, error) {
 	rows, err := s.db.Query(ctx, `
 		SELECT job_id, substring(description, $1::text), status,
 		       coalesce(nullif(error, ''), CASE WHEN running_status LIKE 'running: %' THEN '' ELSE running_status END, ''),
-		       coalesce(high_water_timestamp::text, '')
+		       coalesce(nullif(high_water_timestamp, 0)::text, '')
 		FROM [SHOW CHANGEFEED JOBS]
 		WHERE description ~ $1::text AND `+isOurs+`
 		ORDER BY job_id`, labelPattern)
@@ -110,7 +110,7 @@ func (s jobs) all(ctx context.Context) ([]job, error) {
 		j.error = redact(j.error, nil)
 		var err error
 		if resolved != "" {
-			j.resolved, err = parseHLC(resolved)
+			j.resolved, err = database.ParseTimestamp(resolved)
 		}
 		return j, err
 	})

@@ -233,12 +233,12 @@ func TestKeptIsNotLost(t *testing.T) {
 			t.Skip("PostgreSQL has a slot")
 		}
 		f := &cockroachFeed{db: b.db}
-		err := f.checkKept(t.Context(), hlc{wall: time.Now().Add(time.Hour).UnixNano()})
+		err := f.checkKept(t.Context(), database.TimestampOf(time.Now().Add(time.Hour)))
 		if err == nil || errors.Is(err, HistoryLost.Failure("")) {
 			t.Fatalf("a time to come: %v", err)
 		}
 		// A node's clock that is behind has nothing to read yet.
-		position := hlc{wall: time.Now().Add(time.Hour).UnixNano()}.String()
+		position := database.TimestampOf(time.Now().Add(time.Hour)).String()
 		got, err := f.Next(t.Context(), position, 100)
 		if err != nil || got.position != position || got.more || len(got.transactions) > 0 || !got.resolvedAt.IsZero() {
 			t.Fatalf("%+v, %v", got, err)
@@ -261,14 +261,14 @@ func TestWindowEndsWhereItIsResolved(t *testing.T) {
 		"not at all": {"", 1, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWindow(hlc{wall: 1}, hlc{wall: 5})
+			w := newWindow(database.TimestampOf(time.Unix(0, 1)), database.TimestampOf(time.Unix(0, 5)))
 			for _, seq := range []string{"2", "4"} {
 				must(t, w.add("postings", []byte(strings.ReplaceAll(row, "%SEQ", seq))))
 			}
 			for _, resolved := range strings.Fields(c.resolved) {
 				must(t, w.add("", []byte(`{"resolved": "`+resolved+`"}`)))
 			}
-			if isThere := w.end(); isThere != c.isThere || w.to.wall != c.to || len(w.postings) != c.seqs {
+			if isThere := w.end(); isThere != c.isThere || w.to.Time().UnixNano() != c.to || len(w.postings) != c.seqs {
 				t.Fatalf("%v: %+v", isThere, w)
 			}
 		})

@@ -323,8 +323,8 @@ func (x *exporter) waitUntilRunning(ctx context.Context) error {
 			x.log.Info("the export is paused", "export", e.ID)
 			told = true
 		}
-		if err := sleep(ctx, statusPause); err != nil {
-			return err
+		if !clock.Sleep(ctx, statusPause) {
+			return ctx.Err()
 		}
 	}
 }
@@ -332,23 +332,14 @@ func (x *exporter) waitUntilRunning(ctx context.Context) error {
 // pause waits, but no longer than the catalog lets it.
 func (x *exporter) pause(ctx context.Context, d time.Duration) error {
 	for passed := clock.Stopwatch(); passed() < d; {
-		if err := sleep(ctx, min(d-passed(), statusPause)); err != nil {
-			return err
+		if !clock.Sleep(ctx, min(d-passed(), statusPause)) {
+			return ctx.Err()
 		}
 		if err := x.waitUntilRunning(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func later(a, b time.Time) time.Time {

@@ -70,7 +70,7 @@ func (w *Watch) Run(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			w.options.Log.Warn("the exports could not be looked at", "error", err)
 		}
-		if sleep(ctx, w.options.Interval) != nil {
+		if !clock.Sleep(ctx, w.options.Interval) {
 			return
 		}
 	}

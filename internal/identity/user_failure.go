@@ -2,9 +2,10 @@ package identity
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
+
+	"florin/internal/platform/failure"
 )
 
 // Code is a stable name of what identity refused. Codes are part of the API:
@@ -31,26 +32,11 @@ const (
 	OwnRole              Code = "own_role"               // nobody changes his own role or lock
 )
 
-// Failure is a refusal: the request was understood and is not done. It is an
-// error; errors.Is compares the code alone.
-type Failure struct {
-	Code    Code
-	Message string // for people; never says more than the code about who exists
-	// RetryAfter is how long nothing will be looked at (TooManyAttempts, Busy).
-	RetryAfter time.Duration
-	// recordedAs stands in the audit trail in the place of the code; "-" for what is
-	// recorded once for many.
-	recordedAs string
-}
-
-// Error is the code and the message, for logs.
-func (f *Failure) Error() string { return string(f.Code) + ": " + f.Message }
-
-// Is compares codes.
-func (f *Failure) Is(target error) bool {
-	other, ok := target.(*Failure)
-	return ok && other.Code == f.Code
-}
+// Failure is a refusal: the request was understood and is not done. Its message
+// never says more than the code about who exists; RetryAfter is how long nothing
+// will be looked at (TooManyAttempts, Busy). It is an error; errors.Is compares the
+// code alone.
+type Failure = failure.Of[Code]
 
 // Refusals that say the same each time. Compare with errors.Is.
 var (
@@ -72,50 +58,47 @@ var (
 	ErrOwnRole              = &Failure{Code: OwnRole, Message: "nobody changes his own role, or locks himself"}
 )
 
+// recordedAs is a refusal that stands in the audit trail by another name than its
+// code, or not at all.
+type recordedAs struct {
+	*Failure
+	result string // "" for what is recorded once for many
+}
+
+// Unwrap is the refusal as callers know it.
+func (r recordedAs) Unwrap() error { return r.Failure }
+
 // errCodeReused is ErrInvalidCredentials to whoever signs in, and more in the audit
 // trail: a code that was seen before may have been stolen.
-var errCodeReused = &Failure{Code: InvalidCredentials, Message: ErrInvalidCredentials.Message, recordedAs: "code_reused"}
+var errCodeReused = recordedAs{ErrInvalidCredentials, "code_reused"}
 
 // tooManyAttempts is recorded for the first attempt that is refused in a wait: the
 // others would fill the audit trail.
 func tooManyAttempts(wait time.Duration, isFirst bool) error {
 	f := &Failure{Code: TooManyAttempts, Message: ErrTooManyAttempts.Message, RetryAfter: wait}
 	if !isFirst {
-		f.recordedAs = notRecorded
+		return recordedAs{f, ""}
 	}
 	return f
 }
 
-const notRecorded = "-"
-
 // resultOf is what the audit trail says of a refusal; "" for what it says nothing of.
 func resultOf(err error, recorded ...Code) string {
 	var f *Failure
-	if !errors.As(err, &f) || !slices.Contains(recorded, f.Code) || f.recordedAs == notRecorded {
+	if !errors.As(err, &f) || !slices.Contains(recorded, f.Code) {
 		return ""
 	}
-	if f.recordedAs != "" {
-		return f.recordedAs
+	if named, isNamed := errors.AsType[recordedAs](err); isNamed {
+		return named.result
 	}
 	return string(f.Code)
 }
 
 // InvalidInput says that a request makes no sense, whatever is stored. Nothing of
-// it was stored.
-type InvalidInput struct{ Fields []FieldError }
+// it was stored. A problem never repeats the field's value.
+type InvalidInput = failure.Invalid
 
-// FieldError is one field's problem. Field is its name in the API, such as
-// "password"; Problem never repeats the field's value.
-type FieldError struct{ Field, Problem string }
+// FieldError is one field's problem.
+type FieldError = failure.Field
 
-// Error names the first of the fields, for logs.
-func (e *InvalidInput) Error() string {
-	if len(e.Fields) == 0 {
-		return "invalid input"
-	}
-	return fmt.Sprintf("invalid %s: %s", e.Fields[0].Field, e.Fields[0].Problem)
-}
-
-func invalid(field, problem string) error {
-	return &InvalidInput{Fields: []FieldError{{Field: field, Problem: problem}}}
-}
+func invalid(field, problem string) error { return failure.Invalidf(field, "%s", problem) }

@@ -236,11 +236,11 @@ func (r *Rules) Test(ctx context.Context, expression string, f Facts) (TestResul
 
 func (s *Subject) validate() error {
 	for field, value := range map[string]string{"transferId": s.TransferID, "accountId": s.AccountID, "userId": s.UserID} {
-		if !idPattern.MatchString(value) {
+		if !id.IsPossible(value) {
 			return invalid(field, "must have 1 to 50 characters of A-Z a-z 0-9 _ - . :")
 		}
 	}
-	if s.PayeeID != "" && !idPattern.MatchString(s.PayeeID) {
+	if s.PayeeID != "" && !id.IsPossible(s.PayeeID) {
 		return invalid("payeeId", "must have up to 50 characters of A-Z a-z 0-9 _ - . :")
 	}
 	return nil

@@ -252,7 +252,7 @@ func TestWhatCannotBeJudgedIsRefusedAndLeavesNothing(t *testing.T) {
 			subject.PayeeID = payee
 			change(&facts, &subject)
 			d, err := w.Decide(t.Context(), facts, subject)
-			if invalid := (*risk.InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Field == "" {
+			if invalid := (*risk.InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Fields[0].Field == "" {
 				t.Errorf("%s: %+v, %v", name, d, err)
 			}
 		}
@@ -273,10 +273,10 @@ func TestTestAsksWithoutATrace(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	var invalid *risk.InvalidInput
-	if _, err := rules.Test(t.Context(), `amount`, someFacts()); !errors.As(err, &invalid) || invalid.Field != "expression" {
+	if _, err := rules.Test(t.Context(), `amount`, someFacts()); !errors.As(err, &invalid) || invalid.Fields[0].Field != "expression" {
 		t.Fatal(err)
 	}
-	if _, err := rules.Test(t.Context(), `true`, risk.Facts{}); !errors.As(err, &invalid) || invalid.Field != "operation" {
+	if _, err := rules.Test(t.Context(), `true`, risk.Facts{}); !errors.As(err, &invalid) || invalid.Fields[0].Field != "operation" {
 		t.Fatal(err)
 	}
 }

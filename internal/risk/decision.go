@@ -8,6 +8,7 @@ import (
 
 	"florin/internal/money"
 	"florin/internal/platform/database"
+	"florin/internal/platform/id"
 	"florin/internal/risk/internal/riskdb"
 )
 
@@ -27,7 +28,7 @@ var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 // Decision returns one decision. Returns DecisionNotFound, also while it is being
 // made.
 func (r *Rules) Decision(ctx context.Context, decisionID string) (Decision, error) {
-	if !idPattern.MatchString(decisionID) {
+	if !id.IsPossible(decisionID) {
 		return Decision{}, decisionNotFound(decisionID)
 	}
 	row, err := r.queries.GetDecision(ctx, decisionID)
@@ -37,7 +38,7 @@ func (r *Rules) Decision(ctx context.Context, decisionID string) (Decision, erro
 // DecisionOf returns the decision about a transfer. Returns DecisionNotFound, also
 // while it is being made.
 func (r *Rules) DecisionOf(ctx context.Context, transferID string) (Decision, error) {
-	if !idPattern.MatchString(transferID) {
+	if !id.IsPossible(transferID) {
 		return Decision{}, decisionNotFound(transferID)
 	}
 	row, err := r.queries.DecisionOfTransfer(ctx, transferID)
@@ -57,7 +58,7 @@ func readDecision(row riskdb.RiskDecision, err error, anID string) (Decision, er
 // DecisionsOf lists the decisions about payments out of an account, the newest
 // first, at most limit of them, from before the position before.
 func (r *Rules) DecisionsOf(ctx context.Context, accountID string, before Position, limit int) ([]Decision, error) {
-	if !idPattern.MatchString(accountID) {
+	if !id.IsPossible(accountID) {
 		return nil, nil
 	}
 	if before == (Position{}) {

@@ -97,7 +97,7 @@ func TestExpressionsAreRefusedBeforeTheyAreAsked(t *testing.T) {
 	} {
 		start := time.Now()
 		_, err := compile(expression)
-		if invalid := (*InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Field != "expression" {
+		if invalid := (*InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Fields[0].Field != "expression" {
 			t.Errorf("%s: %v", name, err)
 		}
 		if took := time.Since(start); took > 20*time.Second {

@@ -45,10 +45,7 @@ type Facts struct {
 // AttemptsMax is where the count of attempts ends.
 const AttemptsMax = 1000
 
-var (
-	idPattern   = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,50}$`)
-	rolePattern = regexp.MustCompile(`^[a-z][a-z_]{0,49}$`)
-)
+var rolePattern = regexp.MustCompile(`^[a-z][a-z_]{0,49}$`)
 
 func (f *Facts) validate() error {
 	if f.Operation != Transfer && f.Operation != Withdrawal {

@@ -1,6 +1,8 @@
 package risk
 
-import "fmt"
+import (
+	"florin/internal/platform/failure"
+)
 
 // Code is a stable name of why something can't be done. Codes are part of the
 // API: they are never renamed.
@@ -24,35 +26,17 @@ const (
 // Failure is a refusal: the request was understood and can't be done. Nothing of
 // it was applied. It is an error; errors.Is compares the code alone, so
 // errors.Is(err, OwnReview.Failure("")) holds for any text.
-type Failure struct {
-	Code    Code
-	Message string // one line for people
-}
-
-// Error is the code and the message, for logs.
-func (f *Failure) Error() string { return string(f.Code) + ": " + f.Message }
-
-// Is compares codes.
-func (f *Failure) Is(target error) bool {
-	other, ok := target.(*Failure)
-	return ok && other.Code == f.Code
-}
+type Failure = failure.Of[Code]
 
 // Failure is a refusal with this code.
 func (c Code) Failure(format string, args ...any) *Failure {
-	return &Failure{Code: c, Message: fmt.Sprintf(format, args...)}
+	return failure.New(c, format, args...)
 }
 
 // InvalidInput says that a request makes no sense, whatever is stored. Nothing of
 // it was applied.
-type InvalidInput struct {
-	Field   string // its name in the API, such as "expression"
-	Problem string // what is wrong and what the limit is
-}
-
-// Error names the field.
-func (e *InvalidInput) Error() string { return "invalid " + e.Field + ": " + e.Problem }
+type InvalidInput = failure.Invalid
 
 func invalid(field, format string, args ...any) error {
-	return &InvalidInput{Field: field, Problem: fmt.Sprintf(format, args...)}
+	return failure.Invalidf(field, format, args...)
 }

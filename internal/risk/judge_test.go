@@ -179,7 +179,7 @@ func TestFactsThatMakeNoSenseAreRefused(t *testing.T) {
 		facts := someFacts()
 		change(&facts)
 		err := facts.validate()
-		if invalid := (*InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Field != field {
+		if invalid := (*InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Fields[0].Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}

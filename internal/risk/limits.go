@@ -85,7 +85,9 @@ func (r *Rules) Limits(ctx context.Context, role string, currency money.Currency
 	if !slices.Contains(limitedRoles, role) {
 		return perTransfer, daily, invalid("role", "there is no role %q", role)
 	}
-	set, err := r.limits.get(r.clock(), func() (map[limitKey]RoleLimits, error) { return readLimits(ctx, r.queries) })
+	set, err := r.limits.Get(r.clock(), CacheTime, func(map[limitKey]RoleLimits) (map[limitKey]RoleLimits, error) {
+		return readLimits(ctx, r.queries)
+	})
 	if err != nil {
 		return perTransfer, daily, err
 	}
@@ -175,7 +177,7 @@ func (r *Rules) setLimits(ctx context.Context, l RoleLimits, mayRaise bool) (Rol
 		}
 		return r.log.AppendTx(ctx, tx, limitsEvent(before, saved))
 	})
-	r.limits.forget()
+	r.limits.Forget()
 	if err != nil {
 		return RoleLimits{}, fmt.Errorf("set limits: %w", err)
 	}

@@ -179,7 +179,7 @@ func TestLimitsThatMakeNoSenseAreRefused(t *testing.T) {
 			{"perTransfer", risk.RoleLimits{Role: "customer", Currency: "USD", PerTransfer: limit("0.001")}},
 		} {
 			_, err := w.SetLimits(t.Context(), c.RoleLimits)
-			if invalid := (*risk.InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Field != c.field {
+			if invalid := (*risk.InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Fields[0].Field != c.field {
 				t.Errorf("%+v: %v", c, err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"florin/internal/audit"
+	"florin/internal/platform/id"
 	"florin/internal/risk/internal/riskdb"
 )
 
@@ -53,7 +54,7 @@ func (r *Rules) Reviews(ctx context.Context, f ReviewFilter, after Position, lim
 		return nil, invalid("status", "must be PENDING, APPROVED or REJECTED")
 	}
 	for field, value := range map[string]string{"userId": f.UserID, "accountId": f.AccountID} {
-		if value != "" && !idPattern.MatchString(value) {
+		if value != "" && !id.IsPossible(value) {
 			return nil, invalid(field, "must have up to 50 characters of A-Z a-z 0-9 _ - . :")
 		}
 	}
@@ -79,7 +80,7 @@ func (r *Rules) Resolve(ctx context.Context, decisionID string, approve bool, re
 	if utf8.RuneCountInString(reason) > MaxReasonLength || !isPlainText(reason) {
 		return Decision{}, invalid("reason", "must have up to %d characters, none of them control characters", MaxReasonLength)
 	}
-	if !idPattern.MatchString(decisionID) {
+	if !id.IsPossible(decisionID) {
 		return Decision{}, decisionNotFound(decisionID)
 	}
 	reviewer, person, err := r.reviewer(ctx)

@@ -119,7 +119,7 @@ func TestAReviewEndsOnceAndSaysByWhom(t *testing.T) {
 		}
 		for _, reason := range []string{"a\x00", "two\nlines", "\xff", strings.Repeat("ä", risk.MaxReasonLength+1)} {
 			var invalid *risk.InvalidInput
-			if _, err := w.Resolve(as(t, "user", "usr_eve"), d.ID, true, reason); !errors.As(err, &invalid) || invalid.Field != "reason" {
+			if _, err := w.Resolve(as(t, "user", "usr_eve"), d.ID, true, reason); !errors.As(err, &invalid) || invalid.Fields[0].Field != "reason" {
 				t.Errorf("%q: %v", reason, err)
 			}
 		}

@@ -13,11 +13,11 @@ package risk
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"florin/internal/audit"
+	"florin/internal/platform/cache"
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
 	"florin/internal/risk/internal/riskdb"
@@ -52,47 +52,11 @@ type Rules struct {
 
 	hasBuiltIn atomic.Bool
 
-	rules  cache[[]compiled]
-	limits cache[map[limitKey]RoleLimits]
+	rules  cache.Value[[]compiled]
+	limits cache.Value[map[limitKey]RoleLimits]
 }
 
 // New makes Rules.
 func New(db *database.DB, o Options) *Rules {
 	return &Rules{db: db, queries: riskdb.New(db), clock: o.Clock, log: o.Log, personBehind: o.PersonBehind}
-}
-
-// cache remembers one value for CacheTime.
-type cache[T any] struct {
-	mu      sync.Mutex
-	value   T
-	until   time.Time
-	changes int // how often forget was called
-}
-
-// get returns the remembered value or reads it. What is read while somebody
-// forgets is not remembered: it may be from before the change.
-func (c *cache[T]) get(now time.Time, read func() (T, error)) (T, error) {
-	c.mu.Lock()
-	value, until, changes := c.value, c.until, c.changes
-	c.mu.Unlock()
-	if now.Before(until) {
-		return value, nil
-	}
-	value, err := read()
-	if err != nil {
-		return value, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.changes == changes {
-		c.value, c.until = value, now.Add(CacheTime)
-	}
-	return value, nil
-}
-
-func (c *cache[T]) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.until = time.Time{}
-	c.changes++
 }

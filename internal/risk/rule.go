@@ -190,7 +190,7 @@ func (r *Rules) save(ctx context.Context, ruleID string, decide func(current *Ru
 		}
 		return r.log.AppendTx(ctx, tx, ruleEvent(current, saved))
 	})
-	r.rules.forget()
+	r.rules.Forget()
 	if err != nil {
 		return Rule{}, fmt.Errorf("save rule: %w", err)
 	}
@@ -272,7 +272,7 @@ func (r *Rules) RuleVersions(ctx context.Context, ruleID string, before int64, l
 
 // current returns what is remembered of the rules, at most CacheTime old.
 func (r *Rules) current(ctx context.Context) ([]compiled, error) {
-	return r.rules.get(r.clock(), func() ([]compiled, error) { return r.read(ctx) })
+	return r.rules.Get(r.clock(), CacheTime, func([]compiled) ([]compiled, error) { return r.read(ctx) })
 }
 
 // read reads all rules; those that come with the program are stored first.

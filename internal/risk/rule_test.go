@@ -208,7 +208,7 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 			terms := someTerms()
 			c.change(&terms)
 			_, err := w.CreateRule(t.Context(), c.ruleID, terms)
-			if invalid := (*risk.InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Field != c.field {
+			if invalid := (*risk.InvalidInput)(nil); !errors.As(err, &invalid) || invalid.Fields[0].Field != c.field {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"time"
 
+	"florin/internal/platform/clock"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -60,7 +62,7 @@ func (db *DB) InTx(ctx context.Context, name string, fn func(ctx context.Context
 		case unavailable:
 			reason, err = "unavailable", fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		if try == triesMax-1 || !sleep(ctx, backoff(try, verdict)) {
+		if try == triesMax-1 || !clock.Sleep(ctx, backoff(try, verdict)) {
 			done("exhausted")
 			return err
 		}
@@ -114,15 +116,4 @@ func backoff(try int, verdict class) time.Duration {
 		wait += bound / 2 // a server that restarts is not helped by haste
 	}
 	return wait
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

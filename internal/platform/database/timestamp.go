@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -46,6 +47,22 @@ func (t Timestamp) String() string { return fmt.Sprintf("%d.%010d", t.wall, t.lo
 
 // Time is the Timestamp in nanoseconds, in UTC.
 func (t Timestamp) Time() time.Time { return time.Unix(0, t.wall).UTC() }
+
+// Next is the first Timestamp after t.
+func (t Timestamp) Next() Timestamp {
+	if t.logical == math.MaxInt32 {
+		return Timestamp{wall: t.wall + 1}
+	}
+	return Timestamp{t.wall, t.logical + 1}
+}
+
+// Compare is negative when t is before other, positive when it is after.
+func (t Timestamp) Compare(other Timestamp) int {
+	return cmp.Or(cmp.Compare(t.wall, other.wall), cmp.Compare(t.logical, other.logical))
+}
+
+// Before says whether t is before other.
+func (t Timestamp) Before(other Timestamp) bool { return t.Compare(other) < 0 }
 
 // IsZero says whether t is no time.
 func (t Timestamp) IsZero() bool { return t == Timestamp{} }

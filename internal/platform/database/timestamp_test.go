@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -44,5 +45,30 @@ func TestATimestampIsTheNearestToItsTime(t *testing.T) {
 		if got.String() != c.want || !got.Time().Equal(c.back) || got.Time().Location() != time.UTC {
 			t.Errorf("%s became %s, %s; want %s", c.from, got, got.Time(), c.want)
 		}
+	}
+}
+
+func TestTimestampsHaveAnOrder(t *testing.T) {
+	t.Parallel()
+	var inOrder []database.Timestamp
+	for _, text := range []string{"1.0000000000", "1.0000000009", "1.2147483647", "2.0000000000", "2.0000000001"} {
+		at, err := database.ParseTimestamp(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inOrder = append(inOrder, at)
+	}
+	for i, a := range inOrder {
+		for j, b := range inOrder {
+			if a.Compare(b) != cmp.Compare(i, j) || a.Before(b) != (i < j) {
+				t.Errorf("%s and %s: %d, before is %v", a, b, a.Compare(b), a.Before(b))
+			}
+		}
+	}
+	if next := inOrder[3].Next(); next != inOrder[4] {
+		t.Errorf("after %s comes %s", inOrder[3], next)
+	}
+	if next := inOrder[2].Next(); next != inOrder[3] {
+		t.Errorf("after %s, the last of its nanosecond, comes %s", inOrder[2], next)
 	}
 }

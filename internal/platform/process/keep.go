@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"florin/internal/platform/clock"
 )
 
 // stableAfter is how old a program must be to have its restarts forgiven.
@@ -48,7 +50,7 @@ func (k Keeper) Keep(ctx context.Context, p *Process) error {
 			if tries == len(k.Delays) {
 				return fmt.Errorf("process %d died (%s) and %d tries to start it again failed", died.PID, died.How(), tries)
 			}
-			if !sleep(ctx, k.Delays[tries]) {
+			if !clock.Sleep(ctx, k.Delays[tries]) {
 				return nil
 			}
 			tries++
@@ -81,17 +83,5 @@ func watch(ctx context.Context, p *Process) (hasDied, wasStable bool) {
 		case <-old.C:
 			wasStable = true
 		}
-	}
-}
-
-// sleep waits and reports whether ctx still lives.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

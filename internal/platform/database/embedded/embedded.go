@@ -38,6 +38,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"florin/internal/platform/clock"
 )
 
 // The engines, as they stand in Options.Engine and Server.Engine.
@@ -182,7 +184,7 @@ func attach(ctx context.Context, f *folder, o Options) (*Server, error) {
 		case !errors.Is(err, ErrInUse):
 			return nil, err
 		}
-		if !sleep(ctx, 100*time.Millisecond) {
+		if !clock.Sleep(ctx, 100*time.Millisecond) {
 			return nil, fmt.Errorf("%w: %s holds %s but its engine does not answer: stop that process and try again",
 				ErrNotStarted, f.owner(), f.path)
 		}
@@ -413,16 +415,4 @@ func (s *Server) stopNodes(ctx context.Context) error {
 		stopping.Go(func() error { return n.stop(ctx) })
 	}
 	return stopping.Wait()
-}
-
-// sleep waits and reports whether ctx still lives.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

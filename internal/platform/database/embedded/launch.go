@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"florin/internal/platform/clock"
 	"florin/internal/platform/process"
 )
 
@@ -48,7 +49,7 @@ func (n *node) first(ctx context.Context) (*process.Process, error) {
 		case ctx.Err() != nil:
 			return nil, err
 		case !free(n.port): // somebody took it in between
-		case !errors.Is(err, errHeld) || !sleep(held, 500*time.Millisecond):
+		case !errors.Is(err, errHeld) || !clock.Sleep(held, 500*time.Millisecond):
 			return nil, err
 		}
 	}
@@ -140,7 +141,7 @@ func (n *node) ready(ctx context.Context, p *process.Process, from int64) error 
 					ErrBrokenDataDir, n.engine.title(), n.folder.path)
 			}
 		}
-		if !sleep(ctx, pollPause) {
+		if !clock.Sleep(ctx, pollPause) {
 			return fmt.Errorf("%w: %s gave no answer in time (%w): see %s", ErrNotStarted, n.engine.title(), ctx.Err(), n.folder.logPath(n.engine.name()))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"florin/internal/platform/clock"
 	"florin/internal/platform/process"
 )
 
@@ -89,7 +90,7 @@ func (m *member) initialize(ctx context.Context) error {
 			}
 			return nil
 		}
-		if !sleep(ctx, pollPause) {
+		if !clock.Sleep(ctx, pollPause) {
 			return fmt.Errorf("%w: %s never listened: %w", ErrNotStarted, m.title(), ctx.Err())
 		}
 	}

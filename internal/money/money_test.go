@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 	"pgregory.net/rapid"
@@ -16,6 +17,9 @@ func TestParseIsExact(t *testing.T) {
 		"0.1": "0.1", "1000.50": "1000.5", "0": "0", "-3": "-3", "007": "7",
 		"999999999999999.9999": "999999999999999.9999",
 		"1.00000000":           "1", // zeros at the end lose nothing
+		"-0001.5000":           "-1.5",
+		"-0":                   "0",
+		"0.0":                  "0",
 	} {
 		got, err := money.Parse(text)
 		if err != nil || !got.Equal(decimal.RequireFromString(want)) {
@@ -38,6 +42,53 @@ func TestParseRefusesWhatIsNoPlainAmount(t *testing.T) {
 			t.Errorf("Parse(%q) = %s, %v; want %v", text, got, err, want)
 		}
 	}
+}
+
+// A request is as long as its body may be: neither its time nor an error's text may
+// grow faster.
+func TestParseIsQuickAndBriefWhateverItsLength(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want error
+	}{
+		"zeros at the end":        {"1." + strings.Repeat("0", 10_000_000), nil},
+		"zeros at both ends":      {"-" + strings.Repeat("0", 10_000_000) + "7." + strings.Repeat("0", 10_000_000), nil},
+		"a one after many zeros":  {"1." + strings.Repeat("0", 10_000_000) + "1", money.ErrTooManyDecimals},
+		"nines":                   {strings.Repeat("9", 10_000_000), money.ErrTooLarge},
+		"nines, then no number":   {strings.Repeat("9", 10_000_000) + "x", money.ErrNotANumber},
+		"an exponent after zeros": {"1." + strings.Repeat("0", 10_000_000) + "e9", money.ErrNotANumber},
+	} {
+		start := time.Now()
+		got, err := money.Parse(c.text)
+		if !errors.Is(err, c.want) || err == nil && got.NumDigits() != 1 || err != nil && len(err.Error()) > 200 {
+			t.Errorf("%s: %d digits, %.300v", name, got.NumDigits(), err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: it took %s", name, took)
+		}
+	}
+}
+
+// Whatever is taken is the number that the text says, and within the limits.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"0.1", "-0", "1000.50", "007", "1.", ".5", "1e9", "999999999999999.9999", "1." + strings.Repeat("0", 1000), strings.Repeat("0", 1000) + "1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		value, err := money.Parse(text)
+		if err != nil {
+			if len(err.Error()) > 200 {
+				t.Fatalf("%q: %v", text, err)
+			}
+			return
+		}
+		if want, err := decimal.NewFromString(text); err != nil || !value.Equal(want) {
+			t.Fatalf("Parse(%q) = %s; want %s, %v", text, value, want, err)
+		}
+		if value.Abs().GreaterThanOrEqual(money.Limit) || -value.Exponent() > money.MaxDecimals {
+			t.Fatalf("Parse(%q) = %s", text, value)
+		}
+	})
 }
 
 func TestCheckKnowsEachCurrencysDecimals(t *testing.T) {

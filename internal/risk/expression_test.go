@@ -87,6 +87,8 @@ func TestExpressionsAreRefusedBeforeTheyAreAsked(t *testing.T) {
 		"no amount":          `amount > decimal("1e3")`,
 		"too many decimals":  `amount > decimal("0.00001")`,
 		"bad regex":          `currency.matches("(")`,
+		"a regex by value":   `currency.matches(role)`,
+		"a huge regex":       `currency.matches("(.?){1000}")`,
 		"deeply nested":      strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200),
 		"costs a million":    nested,
 		"lists of lists":     `[` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `] == []`,

@@ -6,6 +6,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"florin/internal/money"
+	language "florin/internal/platform/expression"
 )
 
 // Operation is what a payment is.
@@ -87,15 +88,15 @@ func (f *Facts) validate() error {
 func (f *Facts) variables() map[string]any {
 	return map[string]any{
 		"operation":         string(f.Operation),
-		"amount":            decimalValue{f.Amount},
+		"amount":            language.Decimal{Decimal: f.Amount},
 		"currency":          string(f.Currency),
 		"role":              f.Role,
 		"account_age_hours": f.AccountAgeHours,
 		"is_new_payee":      f.IsNewPayee,
 		"count_hour":        f.CountHour,
 		"count_day":         f.CountDay,
-		"sum_hour":          decimalValue{f.SumHour},
-		"sum_day":           decimalValue{f.SumDay},
+		"sum_hour":          language.Decimal{Decimal: f.SumHour},
+		"sum_day":           language.Decimal{Decimal: f.SumDay},
 		"has_second_factor": f.HasSecondFactor,
 		"attempts_hour":     f.AttemptsHour,
 		"attempts_day":      f.AttemptsDay,

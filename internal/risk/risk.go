@@ -27,8 +27,9 @@ import (
 // one has changed.
 const CacheTime = 5 * time.Second
 
-// MaxPage is the most rows of one page of a list.
-const MaxPage = 500
+// MaxPage is the most rows of a list: a page of the API's, and the one that says that
+// there is another.
+const MaxPage = 501
 
 // Options configure New.
 type Options struct {

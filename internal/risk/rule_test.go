@@ -231,3 +231,24 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// The API shows pages of up to 500, and asks for one more to tell that there is another.
+func TestAListSaysThatThereIsMoreThanTheLargestPage(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		w := newEmptyWorld(t, url)
+		if _, err := w.CreateRule(t.Context(), "large", someTerms()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.db.Exec(t.Context(), `
+			INSERT INTO risk_rules (rule_id, version, name, expression, outcome, priority, enabled, created_by, created_at)
+			SELECT rule_id, version + i, name, expression, outcome, priority, enabled, created_by, created_at
+			FROM risk_rules, generate_series(1, 600) AS i WHERE rule_id = 'large'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := w.RuleVersions(t.Context(), "large", 0, 500+1); err != nil || len(found) != 501 {
+			t.Errorf("%d, %v; want a page of 500 and one more", len(found), err)
+		}
+	})
+}

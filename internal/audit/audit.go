@@ -27,7 +27,7 @@ const SystemActor = "system"
 
 // Origin is who a change is made by, and from where.
 type Origin struct {
-	ActorKind string // "user", "key" or "system"
+	ActorKind string // "user", "key", "gateway", "anonymous" or "system"
 	ActorID   string // of the user or the key, never the key itself
 	Role      string
 	Address   string // IP address of the caller; "" when there is none

@@ -135,14 +135,11 @@ func (b *book) apply(u *unit) {
 			break
 		}
 	}
-	undo := b.undo
-	b.undo = nil
 	if broken < 0 {
+		b.undo = nil
 		return
 	}
-	for i := len(undo) - 1; i >= 0; i-- {
-		undo[i]()
-	}
+	b.takeBack()
 	b.events = b.events[:events]
 	aborted := BatchAborted.Failure("not executed, because item %d of its atomic batch failed", broken)
 	var why *Failure
@@ -155,6 +152,15 @@ func (b *book) apply(u *unit) {
 			reason = why
 		}
 		u.results[i] = c.(groupable).abort(b, reason)
+	}
+}
+
+// takeBack undoes what was done since undo was begun, and ends it.
+func (b *book) takeBack() {
+	undo := b.undo
+	b.undo = nil
+	for i := len(undo) - 1; i >= 0; i-- {
+		undo[i]()
 	}
 }
 

@@ -68,6 +68,12 @@ type unit struct {
 	waiter  *waiter
 }
 
+// isWork says that the unit is another module's.
+func (u *unit) isWork() bool {
+	_, isWork := u.commands[0].(joined)
+	return isWork
+}
+
 func sizeOf(c command) int {
 	if j, isWork := c.(joined); isWork {
 		return j.size()
@@ -183,6 +189,7 @@ func (w *worker) work() {
 func (e *executor) collect(first *unit) (batch []*unit, next *unit) {
 	batch = append(batch, first)
 	size := first.size
+	hasWork := first.isWork()
 	defer func() { e.took(size) }()
 	for size < e.batchMax {
 		select {
@@ -190,11 +197,13 @@ func (e *executor) collect(first *unit) (batch []*unit, next *unit) {
 			if !open {
 				return batch, nil
 			}
-			if size+u.size > e.batchMax {
+			// A second work would read its rows before the first has changed them.
+			if size+u.size > e.batchMax || hasWork && u.isWork() {
 				return batch, u
 			}
 			batch = append(batch, u)
 			size += u.size
+			hasWork = hasWork || u.isWork()
 		default:
 			return batch, nil
 		}
@@ -298,7 +307,7 @@ func (w *worker) try(batch []*unit, lookUpIDs bool) error {
 // findHome has the events of the batch, if there are any, stored in this replica's
 // region, which may be far from the primary one.
 func (w *worker) findHome(ctx context.Context, batch []*unit) {
-	if w.isHome || !slices.ContainsFunc(batch, func(u *unit) bool { return u.origin != nil }) {
+	if w.isHome || !slices.ContainsFunc(batch, func(u *unit) bool { return u.origin != nil || u.isWork() }) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, homeTimeout)

@@ -21,7 +21,8 @@ import (
 // The executor may run a work more than once, each time from Accounts on: after a
 // conflict, and when it is not known whether a commit was applied. Load then finds
 // what the run before left in the database, if it left anything; Decide forgets
-// what an earlier run thought of. No method is called by two goroutines at once.
+// what an earlier run thought of. No method is called by two goroutines at once, and
+// no two works share a transaction: what Load read is still so in Decide.
 type Work interface {
 	// Size is how much of a batch it takes: about how many transfers it may make,
 	// at least 1.
@@ -91,18 +92,29 @@ type Movement struct {
 	Metadata             json.RawMessage // nil or a JSON object
 }
 
-// Move books a transfer. A *Failure says why a rule refused it, as for Transfer;
-// nothing is recorded of it then. The failed transfer of a caller leaves a row; of
-// what a work did not do, its own rows tell.
-func (m *Mover) Move(v Movement) error {
-	t := Transfer{
-		ID: v.ID, Kind: KindTransfer, SourceAccountID: v.SourceAccountID, DestinationAccountID: v.DestinationAccountID,
-		Amount: v.Amount, Currency: v.Currency, Description: v.Description, Metadata: v.Metadata, CreatedAt: m.book.now,
+// Move books transfers, all of them or none. A *Failure says why a rule refused one,
+// as for Transfer; nothing is recorded of them then. The failed transfer of a caller
+// leaves a row; of what a work did not do, its own rows tell.
+func (m *Mover) Move(movements ...Movement) error {
+	b := m.book
+	if len(movements) > 1 {
+		b.undo = make([]func(), 0, 4*len(movements))
+		defer func() { b.undo = nil }()
 	}
-	if failure := m.book.post(&t, guardFunds, nil); failure != nil {
-		return failure
+	transfers := make([]Transfer, len(movements))
+	for i, v := range movements {
+		transfers[i] = Transfer{
+			ID: v.ID, Kind: KindTransfer, SourceAccountID: v.SourceAccountID, DestinationAccountID: v.DestinationAccountID,
+			Amount: v.Amount, Currency: v.Currency, Description: v.Description, Metadata: v.Metadata, CreatedAt: b.now,
+		}
+		if failure := b.post(&transfers[i], guardFunds, nil); failure != nil {
+			b.takeBack()
+			return failure
+		}
 	}
-	m.book.keep(t, requestHash("work", v.SourceAccountID, v.DestinationAccountID, plain(v.Amount), string(v.Currency)))
+	for i, v := range movements {
+		b.keep(transfers[i], requestHash("work", v.SourceAccountID, v.DestinationAccountID, plain(v.Amount), string(v.Currency)))
+	}
 	return nil
 }
 
@@ -129,6 +141,16 @@ func (m *Mover) Note(e audit.Event) {
 	if m.book.origin != nil {
 		m.book.note(e.Action, e.TargetKind, e.TargetID, e.Before, e.After, audit.OK)
 	}
+}
+
+// NoteAs is Note from somebody else: of a work that is made of many requests, each
+// has its own origin.
+func (m *Mover) NoteAs(origin audit.Origin, e audit.Event) {
+	b := m.book
+	asked := b.origin
+	b.origin = &origin
+	b.note(e.Action, e.TargetKind, e.TargetID, e.Before, e.After, audit.OK)
+	b.origin = asked
 }
 
 // ProgramPrefix begins the ids of house accounts that a Work alone moves money

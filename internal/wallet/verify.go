@@ -25,8 +25,6 @@ type Proof struct {
 }
 
 const (
-	// offencesMax bounds the offenders listed for each rule, and with it the memory.
-	offencesMax = 1000
 	// stageMax is how long a payment may stay at a stage that servers take it from by
 	// themselves. They try again each hour at least: what is older waits for people, as
 	// a bank that is gone, or an account that stays frozen.
@@ -68,8 +66,8 @@ const (
 
 // invariants are the rules, each as the query for its offenders: subject and detail.
 // Each is one pass over the payments, or the holds, joined by primary keys.
-var invariants = []struct{ rule, sql string }{
-	{"completed_deposit_is_booked", `
+var invariants = []ledger.Invariant{
+	{Rule: "completed_deposit_is_booked", SQL: `
 		SELECT p.payment_id,
 		       p.amount::text || ' ' || p.currency || ' to ' || p.account_id || ' is COMPLETED, its transaction '
 		       || coalesce('is ' || t.status || ': ' || t.amount::text || ' ' || t.currency
@@ -79,7 +77,7 @@ var invariants = []struct{ rule, sql string }{
 		WHERE p.kind = 'DEPOSIT' AND p.status = 'COMPLETED'
 		  AND (t.transfer_id IS NULL OR t.status <> 'COMPLETED' OR t.amount <> p.amount OR t.currency <> p.currency
 		       OR t.source_account_id <> p.other_account_id OR t.destination_account_id <> p.account_id)`},
-	{"completed_payment_is_captured", `
+	{Rule: "completed_payment_is_captured", SQL: `
 		-- By whatever transaction: the payment's own id may have been taken.
 		SELECT p.payment_id,
 		       p.amount::text || ' ' || p.currency || ' from ' || p.account_id || ' to ' || p.other_account_id
@@ -93,7 +91,7 @@ var invariants = []struct{ rule, sql string }{
 		  AND (h.hold_id IS NULL OR h.status <> 'CAPTURED' OR h.captured_amount <> p.amount OR t.transfer_id IS NULL
 		       OR t.amount <> p.amount OR t.currency <> p.currency
 		       OR t.source_account_id <> p.account_id OR t.destination_account_id <> p.other_account_id)`},
-	{"booked_deposit_has_a_yes", `
+	{Rule: "booked_deposit_has_a_yes", SQL: `
 		-- Before the bank's yes nothing is booked, and after its no neither.
 		SELECT p.payment_id, p.status || coalesce(' by ' || p.failure_code, '') || ', and ' || t.transfer_id || ' has booked '
 		       || t.amount::text || ' ' || t.currency || ' to ' || t.destination_account_id
@@ -104,7 +102,7 @@ var invariants = []struct{ rule, sql string }{
 		  AND (p.status NOT IN ('AGREED', 'COMPLETED', 'FAILED')
 		       OR p.status = 'FAILED' AND p.failure_code = ANY(@not_collected::text[]))
 		  AND t.status = 'COMPLETED' AND t.source_account_id = p.other_account_id`},
-	{"collected_deposit_is_kept", `
+	{Rule: "collected_deposit_is_kept", SQL: `
 		-- What the bank has collected and the account did not take.
 		SELECT p.payment_id, 'FAILED by ' || p.failure_code || ' after the bank collected '
 		       || p.amount::text || ' ' || p.currency || ', of which the suspense account has '
@@ -114,14 +112,14 @@ var invariants = []struct{ rule, sql string }{
 		 AND t.source_account_id = p.other_account_id AND t.destination_account_id = @suspense_prefix::text || p.currency
 		WHERE p.kind = 'DEPOSIT' AND p.status = 'FAILED' AND p.failure_code <> ALL(@not_collected::text[])
 		  AND (t.transfer_id IS NULL OR t.amount <> p.amount OR t.currency <> p.currency)`},
-	{"failed_payment_takes_nothing", `
+	{Rule: "failed_payment_takes_nothing", SQL: `
 		-- What is only reserved for it shows as reservation_has_open_payment.
 		SELECT p.payment_id, 'FAILED by ' || p.failure_code || ', and ' || h.captured_amount::text || ' ' || h.currency
 		       || ' of its hold was captured by ' || coalesce(h.capture_id, 'nothing')
 		FROM wallet_payments AS p
 		JOIN holds AS h ON h.hold_id = @hold_prefix::text || p.payment_id
 		WHERE p.status = 'FAILED' AND h.status = 'CAPTURED'`},
-	{"paid_withdrawal_is_reserved", `
+	{Rule: "paid_withdrawal_is_reserved", SQL: `
 		-- What the bank has paid is still to be booked.
 		SELECT p.payment_id, 'the bank has paid ' || p.amount::text || ' ' || p.currency || ', the hold '
 		       || coalesce('of ' || h.amount::text || ' is ' || h.status, 'is missing')
@@ -129,7 +127,7 @@ var invariants = []struct{ rule, sql string }{
 		LEFT JOIN holds AS h ON h.hold_id = @hold_prefix::text || p.payment_id
 		WHERE p.kind = 'WITHDRAWAL' AND p.status = 'AGREED'
 		  AND (h.hold_id IS NULL OR h.status NOT IN ('PENDING', 'CAPTURED') OR h.amount <> p.amount)`},
-	{"reservation_has_open_payment", `
+	{Rule: "reservation_has_open_payment", SQL: `
 		-- No hold of the wallet's without its payment; and what is reserved is the
 		-- payment's amount, as long as that is open.
 		SELECT h.hold_id, h.amount::text || ' ' || h.currency || ' of ' || h.source_account_id || ' for '
@@ -146,7 +144,7 @@ var invariants = []struct{ rule, sql string }{
 		               OR p.status <> 'FAILED'
 		                  AND (h.amount <> p.amount OR h.currency <> p.currency OR h.source_account_id <> p.account_id
 		                       OR h.destination_account_id <> p.other_account_id)))`},
-	{"payment_is_booked_once", `
+	{Rule: "payment_is_booked_once", SQL: `
 		SELECT p.payment_id, 'is booked to ' || t.destination_account_id || ' and to ' || s.destination_account_id
 		FROM wallet_payments AS p
 		JOIN transfers AS t ON t.transfer_id = p.payment_id
@@ -160,7 +158,7 @@ var invariants = []struct{ rule, sql string }{
 		WHERE t.hold_id LIKE @hold_prefix::text || '%' AND t.status = 'COMPLETED'
 		GROUP BY t.hold_id
 		HAVING count(*) > 1`},
-	{"payment_is_stuck", `
+	{Rule: "payment_is_stuck", SQL: `
 		-- In review: also when the review is over, and whoever decided has died before
 		-- the payment heard of it. The same decision again takes it on.
 		SELECT p.payment_id, p.kind || ' of ' || p.amount::text || ' ' || p.currency || ' is ' || p.status
@@ -201,38 +199,14 @@ func VerifyAt(ctx context.Context, db *database.DB, moment database.Moment, prog
 		if err != nil {
 			return fmt.Errorf("count payments: %w", err)
 		}
-		for i, invariant := range invariants {
-			if progress != nil {
-				progress(i+1, len(invariants), invariant.rule)
-			}
-			if err := proof.check(ctx, tx, invariant.rule, invariant.sql); err != nil {
-				return fmt.Errorf("check %s: %w", invariant.rule, err)
-			}
-		}
-		return nil
+		proof.Offences, proof.Truncated, err = ledger.Offences(ctx, tx, invariants, pgx.NamedArgs{
+			"hold_prefix": holdPrefix, "suspense_prefix": suspensePrefix, "suspense_suffix": suspenseSuffix,
+			"not_collected":   []string{string(BankRefused), string(LinkedAccountNotFound)},
+			"stage_since":     proof.At.Add(-stageMax),
+			"review_since":    proof.At.Add(-reviewMax),
+			"reserving_since": proof.At.Add(-reservingMax),
+		}, progress)
+		return err
 	})
 	return proof, err
-}
-
-func (p *Proof) check(ctx context.Context, tx pgx.Tx, rule, sql string) error {
-	rows, err := tx.Query(ctx, fmt.Sprintf("%s\nLIMIT %d", sql, offencesMax+1), pgx.NamedArgs{
-		"hold_prefix": holdPrefix, "suspense_prefix": suspensePrefix, "suspense_suffix": suspenseSuffix,
-		"not_collected":   []string{string(BankRefused), string(LinkedAccountNotFound)},
-		"stage_since":     p.At.Add(-stageMax),
-		"review_since":    p.At.Add(-reviewMax),
-		"reserving_since": p.At.Add(-reservingMax),
-	})
-	if err != nil {
-		return err
-	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ledger.Offence, error) {
-		offence := ledger.Offence{Rule: rule}
-		return offence, row.Scan(&offence.Subject, &offence.Detail)
-	})
-	if len(found) > offencesMax {
-		p.Truncated = true
-		found = found[:offencesMax]
-	}
-	p.Offences = append(p.Offences, found...)
-	return err
 }

@@ -15,6 +15,9 @@ var (
 	// ErrUnavailable says that the database could not be reached until the
 	// tries were used up. Nothing was applied.
 	ErrUnavailable = errors.New("the database is unavailable")
+	// ErrOutOfTime comes with ErrUnavailable when the transaction did not end in the
+	// time that InTx gives it: the database hung, or it was asked for too much.
+	ErrOutOfTime = errors.New("the transaction took too long")
 	// ErrCommitUnknown says that the connection was lost while the commit was
 	// under way: all of the transaction was applied or nothing. The caller must
 	// read again by its idempotent key; InTx never guesses.

@@ -73,8 +73,8 @@ func hang(ctx context.Context, db *DB) error {
 func HangingDatabase(t *testing.T, db *DB) {
 	t.Helper()
 	db.transactionMax = 200 * time.Millisecond
-	if err := hang(t.Context(), db); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("a database that hangs: got %v; want ErrUnavailable", err)
+	if err := hang(t.Context(), db); !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrOutOfTime) {
+		t.Errorf("a database that hangs: got %v; want ErrUnavailable and ErrOutOfTime", err)
 	}
 	caller, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

@@ -33,7 +33,8 @@ const (
 // goroutine and keeps no state from an earlier run. It gives its statements the
 // context that it is given, which ends when InTx's time is up. An error that fn
 // returns is returned as it is, after a rollback. Otherwise the error is
-// ErrConflict, ErrUnavailable or ErrCommitUnknown, wrapping the last cause.
+// ErrConflict, ErrUnavailable (with ErrOutOfTime when InTx's time was up) or
+// ErrCommitUnknown, wrapping the last cause.
 func (db *DB) InTx(ctx context.Context, name string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, db.transactionMax)
@@ -50,7 +51,7 @@ func (db *DB) InTx(ctx context.Context, name string, fn func(ctx context.Context
 		case final:
 			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil && caller.Err() == nil {
 				done("exhausted") // our own deadline: the database hung
-				return fmt.Errorf("%w: %w", ErrUnavailable, err)
+				return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrOutOfTime, err)
 			}
 			done("failed")
 			return err

@@ -1,6 +1,9 @@
 package failure
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Invalid says that a request makes no sense, whatever is stored. Nothing of it
 // was stored.
@@ -18,10 +21,14 @@ func Invalidf(field, format string, args ...any) *Invalid {
 	return &Invalid{Fields: []Field{{Field: field, Problem: fmt.Sprintf(format, args...)}}}
 }
 
-// Error names the first of the fields, for logs.
+// Error names all fields, for logs.
 func (e *Invalid) Error() string {
 	if len(e.Fields) == 0 {
 		return "invalid input"
 	}
-	return fmt.Sprintf("invalid %s: %s", e.Fields[0].Field, e.Fields[0].Problem)
+	texts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		texts[i] = f.Field + ": " + f.Problem
+	}
+	return "invalid " + strings.Join(texts, "; ")
 }

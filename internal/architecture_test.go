@@ -19,7 +19,7 @@ var ranks = [][]string{
 	{"cmd/server"},
 	{"internal/bench", "internal/seed"},
 	{"internal/api"},
-	{"internal/wallet"},
+	{"internal/wallet", "internal/cashback"},
 	{"internal/export"},
 	{"internal/ledger", "internal/identity", "internal/risk", "internal/approval"},
 	{"internal/mail", "internal/audit"},
@@ -66,6 +66,9 @@ func TestAModulesTablesAreWrittenByItsOwnQueries(t *testing.T) {
 		"audit_events": "audit", "audit_days": "audit",
 		"risk_rules": "risk", "risk_decisions": "risk", "role_limits": "risk", "approvals": "approval",
 		"wallet_payments": "wallet",
+		"campaigns":       "cashback", "campaign_totals": "cashback", "cashback_programs": "cashback", "cashback_customers": "cashback",
+		"customer_spend": "cashback", "tier_changes": "cashback", "segment_members": "cashback", "reward_caps": "cashback",
+		"clicks": "cashback", "purchases": "cashback", "purchase_returns": "cashback", "rewards": "cashback",
 	}
 	writes := regexp.MustCompile(`(?:INSERT INTO|UPDATE|DELETE FROM)\s+([a-z_]+)`)
 	files, err := filepath.Glob("../sql/queries/*/*.sql")

@@ -40,4 +40,6 @@ var Localities = []Locality{
 	{Table: "users"},
 	{Table: "risk_rules"},
 	{Table: "role_limits"},
+	{Table: "campaigns"},
+	{Table: "cashback_programs"},
 }

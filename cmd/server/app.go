@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/term"
 
 	"florin/internal/api"
+	"florin/internal/cashback"
 	"florin/internal/export"
 	"florin/internal/identity"
 	"florin/internal/ledger"
@@ -50,6 +52,7 @@ type app struct {
 	ledger      *ledger.Ledger
 	watch       *export.Watch
 	people      people
+	cashback    *cashback.Cashback
 	handler     http.Handler
 	certificate *certificate // nil without TLS
 	metrics     *prometheus.Registry
@@ -76,13 +79,14 @@ func newApp(ctx context.Context, flags serverFlags, databaseURL string, log *slo
 		SweepInterval: flags.SweepInterval, HomeRegion: flags.Region, Log: log, Registry: a.metrics,
 	})
 	a.people = newPeople(a.reads, a.ledger, set, log)
+	a.cashback = cashback.New(a.reads, a.ledger, cashback.Options{Clock: clock.System, Log: log, Audit: a.people.audit})
 	exports := export.NewControl(a.reads, set.exportPlaces, clock.System)
 	a.watch = export.NewWatch(exports, export.WatchOptions{Log: log, Registry: a.metrics})
 	p := &a.people
 	a.handler = api.New(api.Options{
 		Ledger: a.ledger, Exports: exports, Authenticate: a.authenticate, Ready: a.checkReady,
-		Users: p.users, Keys: p.keys, Linked: p.linked, Wallets: p.wallets, Risk: p.rules, Approvals: p.approvals, Audit: p.audit,
-		SessionMax: flags.SessionMax, AmountLimits: api.AmountLimitsOf(p.rules),
+		Users: p.users, Keys: p.keys, Linked: p.linked, Wallets: p.wallets, Cashback: a.cashback, Risk: p.rules, Approvals: p.approvals, Audit: p.audit,
+		IngestSources: set.ingestSources, SessionMax: flags.SessionMax, AmountLimits: api.AmountLimitsOf(p.rules),
 		Log: log, Registry: a.metrics, Version: version(),
 		RateLimits: set.rateLimits, TrustedProxies: set.trustedProxies, CORSOrigins: set.corsOrigins, OverTLS: set.overTLS,
 	})
@@ -140,14 +144,14 @@ func (a *app) checkReady(ctx context.Context) error {
 }
 
 // run serves on the two listeners until ctx ends, then finishes what was taken:
-// first the requests under way, then the executor. opsListener may be nil. ready,
+// first the requests under way, then cashback and the executor. opsListener may be nil. ready,
 // if not nil, is called when requests are answered; its error ends the run.
 func (a *app) run(ctx context.Context, listener, opsListener net.Listener, ready func(ctx context.Context, generatedKey string) error) error {
 	servers, ctx := errgroup.WithContext(ctx)
-	// The ledger ends after the requests that wait for it.
-	ledgerCtx, stopLedger := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopLedger()
-	ledgerDone := make(chan struct{})
+	// The books end after the requests that wait for them.
+	booksCtx, stopBooks := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBooks()
+	booksDone := make(chan struct{})
 
 	public := publicServer(a.handler, a.log)
 	if a.certificate != nil {
@@ -166,12 +170,12 @@ func (a *app) run(ctx context.Context, listener, opsListener net.Listener, ready
 	servers.Go(func() error {
 		generated, err := a.prepare(ctx)
 		if err != nil {
-			close(ledgerDone)
+			close(booksDone)
 			return err
 		}
 		go func() {
-			defer close(ledgerDone)
-			a.ledger.Run(ledgerCtx)
+			defer close(booksDone)
+			a.runBooks(booksCtx)
 		}()
 		for _, run := range append(a.people.background(), a.watch.Run) {
 			servers.Go(func() error {
@@ -186,12 +190,23 @@ func (a *app) run(ctx context.Context, listener, opsListener net.Listener, ready
 		return ready(ctx, generated)
 	})
 	err := servers.Wait()
-	stopLedger()
-	<-ledgerDone
+	stopBooks()
+	<-booksDone
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// runBooks runs what requests wait for until ctx ends: the ledger, and cashback,
+// which books what it has taken in by it and so ends first.
+func (a *app) runBooks(ctx context.Context) {
+	ledgerCtx, stopLedger := context.WithCancel(context.WithoutCancel(ctx))
+	var ledgerRuns sync.WaitGroup
+	ledgerRuns.Go(func() { a.ledger.Run(ledgerCtx) })
+	a.cashback.Run(ctx)
+	stopLedger()
+	ledgerRuns.Wait()
 }
 
 // publicServer is the server that strangers talk to: whoever is slow, or says too

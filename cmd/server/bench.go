@@ -32,14 +32,14 @@ const (
 
 type benchCommand struct {
 	databaseFlags
-	Mode        string        `help:"What to measure: raw, naive, ledger, http, http-batch, or all in turn with their ratios." enum:"raw,naive,ledger,http,http-batch,all" default:"all"`
+	Mode        string        `help:"What to measure: raw, naive, ledger, http, http-batch, purchases, or all in turn with their ratios." enum:"raw,naive,ledger,http,http-batch,purchases,all" default:"all"`
 	Accounts    int           `help:"Accounts that the transfers go between." default:"10000"`
 	Hot         *float64      `help:"Share of transfers, 0 to 1, that pay or are paid by one hot account; 0, in mode all 0.5 beside the uniform load." placeholder:"SHARE"`
 	Concurrency int           `help:"Callers; by default 1 for raw, 16 for naive, 64 for http and batches of 1, else 4."`
-	Batch       int           `help:"Transfers that raw, ledger and http-batch hand in at once." default:"500"`
+	Batch       int           `help:"Transfers (purchases) that raw, ledger, http-batch and purchases hand in at once." default:"500"`
 	Duration    time.Duration `help:"Of each measurement." default:"10s"`
 	Workers     int           `name:"executor-workers" help:"Batches that the executor of mode ledger runs at once." default:"1"`
-	URL         []string      `name:"url" help:"Servers for http and http-batch, replicas on one database; by default one is started on the database." placeholder:"URL"`
+	URL         []string      `name:"url" help:"Servers for http, http-batch and purchases, replicas on one database; by default one is started on the database." placeholder:"URL"`
 	APIKey      string        `name:"api-key" help:"Key for that server." env:"FLORIN_API_KEY" placeholder:"KEY"`
 	JSON        bool          `help:"Print the report as one JSON object."`
 	CPUProfile  string        `name:"cpu-profile" help:"Write a CPU profile of this process to a file." hidden:"" type:"path"`
@@ -120,7 +120,7 @@ func (c *benchCommand) target(ctx context.Context, o *bench.Options) (done func(
 	server, stopServer, err := c.startServer(ctx, url)
 	switch {
 	case errors.Is(err, errNoKey) && o.Mode == bench.ModeAll:
-		fmt.Fprintf(os.Stderr, "Without http and http-batch: %v.\n", err)
+		fmt.Fprintf(os.Stderr, "Without http, http-batch and purchases: %v.\n", err)
 		return stopEngine, nil
 	case err != nil:
 		stopEngine()

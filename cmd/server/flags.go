@@ -12,6 +12,7 @@ import (
 
 	"florin/internal/api"
 	"florin/internal/approval"
+	"florin/internal/cashback/gateway"
 	"florin/internal/export"
 	"florin/internal/identity"
 	"florin/internal/ledger"
@@ -37,6 +38,7 @@ type serverFlags struct {
 	SweepInterval  time.Duration `help:"How often accepted transfers are looked for that a dead replica left." default:"60s" env:"FLORIN_SWEEP_INTERVAL"`
 	Region         string        `help:"Home region of accounts opened here, when the database has it; default: the region that the connections lead to." env:"FLORIN_REGION"`
 	ExportPlaces   string        `name:"export-destinations" help:"Places that POST /api/v1/exports may have the database deliver to, separated by blanks: each a URL such as s3://BUCKET/PATH?AWS_REGION=NAME, with all beneath it. Empty for none." env:"FLORIN_EXPORT_DESTINATIONS" placeholder:"'URL URL'"`
+	IngestSources  string        `help:"Gateways that may report purchases to POST /api/v1/ingest/NAME by their signature alone: each NAME=stripe:SECRET or NAME=signed:SECRET, with commas between several; @MERCHANT,MERCHANT after the secret binds it to these, without it may speak for any. None by default." env:"FLORIN_INGEST_SOURCES" placeholder:"NAME=FORMAT:SECRET@MERCHANT"`
 	MaxConnections int32         `name:"db-connections" help:"Most connections for reads; the executor has its own." default:"16" env:"FLORIN_DB_CONNECTIONS"`
 
 	TLSCert        string `name:"tls-cert" help:"Certificate of the API's port, with its chain, in PEM; read again when it changes and on SIGHUP. Without one there is no TLS here." env:"FLORIN_TLS_CERT" placeholder:"FILE" group:"Transport"`
@@ -54,7 +56,7 @@ type serverFlags struct {
 	SessionIdle    time.Duration `help:"How long a session lives unused." default:"30m" env:"FLORIN_SESSION_IDLE" group:"People and programs"`
 	SessionMax     time.Duration `help:"How long a session lives at all." default:"12h" env:"FLORIN_SESSION_MAX" group:"People and programs"`
 	Bank           string        `help:"What deposits and withdrawals go to: none, or simulated, which moves nothing. Default: none." enum:",none,simulated" default:"" env:"FLORIN_BANK" group:"People and programs"`
-	SecondPerson   string        `help:"Operations that need a second person's approval, separated by blanks: forced_reversal, role_change, limit_raise. None by default." env:"FLORIN_SECOND_PERSON" placeholder:"'NAME NAME'" group:"People and programs"`
+	SecondPerson   string        `help:"Operations that need a second person's approval, separated by blanks: forced_reversal, role_change, limit_raise, campaign_change (of campaigns and of what they share, but to pause one). None by default." env:"FLORIN_SECOND_PERSON" placeholder:"'NAME NAME'" group:"People and programs"`
 }
 
 // String hides the secrets among the flags, and the others with them.
@@ -89,6 +91,7 @@ func (f *serverFlags) validate() error {
 // settings are the flags, understood.
 type settings struct {
 	exportPlaces   export.Allowed
+	ingestSources  gateway.Sources
 	environment    identity.Environment
 	sealer         *seal.Keyring
 	sender         mail.Sender // nil: mails wait
@@ -115,6 +118,9 @@ func (f *serverFlags) settings() (s settings, err error) {
 	}
 	if s.exportPlaces, err = export.ParseAllowed(strings.Fields(f.ExportPlaces)); err != nil {
 		return s, fmt.Errorf("--export-destinations: %w", err)
+	}
+	if s.ingestSources, err = gateway.ParseSources(f.IngestSources); err != nil {
+		return s, fmt.Errorf("--ingest-sources: %w", err)
 	}
 	if s.sealer, err = f.sealer(); err != nil {
 		return s, err

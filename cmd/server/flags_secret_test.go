@@ -19,6 +19,7 @@ func secretEnvironment(changes ...string) []string {
 		"FLORIN_BOOTSTRAP_API_KEY="+hidden, "FLORIN_API_KEY="+hidden, "FLORIN_ENCRYPTION_KEYS="+secretKey,
 		"FLORIN_SMTP_URL=smtp://florin:"+hidden+"@127.0.0.1:1", "FLORIN_DATABASE_URL=postgres://florin:"+hidden+"@127.0.0.1:1/florin?connect_timeout=2",
 		"FLORIN_EXPORT_DESTINATIONS=s3://books/daily?AWS_ACCESS_KEY_ID=florin&AWS_SECRET_ACCESS_KEY="+hidden,
+		"FLORIN_INGEST_SOURCES=shop=stripe:whsec_"+hidden,
 	), changes...)
 }
 
@@ -36,7 +37,7 @@ func said(t *testing.T, env []string, args ...string) (out string, err error) {
 func TestHelpShowsNoSecretOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
-		"", "dev", "serve", "migrate", "seed", "bench", "verify", "export", "export run", "user", "user create", "user list", "secrets", "secrets new", "secrets rotate",
+		"", "dev", "serve", "migrate", "seed", "bench", "ingest", "verify", "export", "export run", "user", "user create", "user list", "secrets", "secrets new", "secrets rotate",
 	} {
 		t.Run(command, func(t *testing.T) {
 			out, err := said(t, secretEnvironment(), append(strings.Fields(command), "--help")...)
@@ -73,6 +74,9 @@ func TestErrorsShowNoSecretOfTheEnvironment(t *testing.T) {
 		"mail server's port":        {args: []string{"serve"}, env: []string{"FLORIN_SMTP_URL=smtp://florin:" + hidden + "@x:port"}, want: "--smtp-url"},
 		"export's scheme":           {args: []string{"serve"}, env: []string{"FLORIN_EXPORT_DESTINATIONS=x3://b?AWS_SECRET_ACCESS_KEY=" + hidden}, want: "--export-destinations"},
 		"export's URL":              {args: []string{"serve"}, env: []string{"FLORIN_EXPORT_DESTINATIONS=s3://b%?AWS_SECRET_ACCESS_KEY=" + hidden}, want: "--export-destinations"},
+		"source without a format":   {args: []string{"serve"}, env: []string{"FLORIN_INGEST_SOURCES=shop=" + hidden}, want: "--ingest-sources"},
+		"source's secret":           {args: []string{"serve"}, env: []string{"FLORIN_INGEST_SOURCES=erp=signed:whsec_" + hidden}, want: "--ingest-sources"},
+		"server of a file":          {args: []string{"ingest", "x.csv", "--url", "https://florin:" + hidden + "@pay.example.com"}, want: "--url"},
 		"public URL":                {args: []string{"serve"}, env: []string{"FLORIN_PUBLIC_URL=https://florin:" + hidden + "@pay.example.com"}, want: "--public-url"},
 		"database does not answer":  {args: []string{"migrate"}, want: "127.0.0.1"},
 		"verify without a database": {args: []string{"verify"}, want: "127.0.0.1"},

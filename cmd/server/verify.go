@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"florin/internal/audit"
+	"florin/internal/cashback"
 	"florin/internal/ledger"
 	"florin/internal/money"
 	"florin/internal/platform/clock"
@@ -62,8 +63,8 @@ func (c *verifyCommand) Validate() error {
 	return nil
 }
 
-// Run prints the proof; broken books, payments that they don't agree with, and a broken
-// audit trail are errExit.
+// Run prints the proof; broken books, payments and cashback that they don't agree with,
+// and a broken audit trail are errExit.
 func (c *verifyCommand) Run(ctx context.Context) error {
 	log := newLogger(logText)
 	url, done, err := c.resolve(ctx, log)
@@ -82,8 +83,9 @@ func (c *verifyCommand) Run(ctx context.Context) error {
 // proofs is the JSON of a verification.
 type proofs struct {
 	ledger.Proof
-	Wallet wallet.Proof `json:"wallet"`
-	Audit  audit.Report `json:"audit"`
+	Wallet   wallet.Proof   `json:"wallet"`
+	Cashback cashback.Proof `json:"cashback"`
+	Audit    audit.Report   `json:"audit"`
 }
 
 func (c *verifyCommand) verify(ctx context.Context, db *database.DB, out, progress io.Writer) error {
@@ -99,6 +101,10 @@ func (c *verifyCommand) verify(ctx context.Context, db *database.DB, out, progre
 	if err != nil {
 		return explainPast(err)
 	}
+	rewards, err := cashback.VerifyAt(ctx, db, database.Moment(c.AsOf), tell)
+	if err != nil {
+		return explainPast(err)
+	}
 	report, err := audit.Verify(ctx, db, audit.VerifyOptions{
 		Moment: database.Moment(c.AsOf), Anchors: c.AuditRoots,
 		Progress: func(day string) { fmt.Fprintf(progress, "audit trail of %s\n", day) },
@@ -107,13 +113,14 @@ func (c *verifyCommand) verify(ctx context.Context, db *database.DB, out, progre
 		return explainPast(err)
 	}
 	if c.JSON {
-		err = json.NewEncoder(out).Encode(proofs{proof, payments, report})
+		err = json.NewEncoder(out).Encode(proofs{proof, payments, rewards, report})
 	} else {
 		printProof(out, proof)
 		printPayments(out, payments)
+		printCashback(out, rewards)
 		printAudit(out, report)
 	}
-	if err == nil && len(proof.Offences)+len(payments.Offences)+len(report.Offences) > 0 {
+	if err == nil && len(proof.Offences)+len(payments.Offences)+len(rewards.Offences)+len(report.Offences) > 0 {
 		return errExit
 	}
 	return err
@@ -140,6 +147,13 @@ func printPayments(out io.Writer, proof wallet.Proof) {
 	fmt.Fprintf(out, "Payments by the bank or after a review: %d, %d of them under way, %d in review\n", proof.Payments, proof.Open, proof.InReview)
 	printOffences(out, proof.Offences)
 	printVerdict(out, "The payments are", "right: the books agree with each, and none is stuck", len(proof.Offences), proof.Truncated)
+}
+
+func printCashback(out io.Writer, proof cashback.Proof) {
+	fmt.Fprintf(out, "Cashback: %d campaigns, %d purchases, %d of them held, %d rewards, %d of them not paid yet\n",
+		proof.Campaigns, proof.Purchases, proof.Held, proof.Rewards, proof.Unpaid)
+	printOffences(out, proof.Offences)
+	printVerdict(out, "The cashback is", "right: it agrees with itself and with the books", len(proof.Offences), proof.Truncated)
 }
 
 func printOffences(out io.Writer, offences []ledger.Offence) {

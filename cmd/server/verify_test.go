@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"florin/internal/audit"
+	"florin/internal/cashback"
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
 	"florin/internal/platform/database/embedded"
@@ -90,6 +91,33 @@ func TestVerifyProvesThePaymentsToo(t *testing.T) {
 	}
 	if err := json.Unmarshal(out.Bytes(), &proof); err != nil || len(proof.Offences) != 0 || proof.Wallet.Payments != 2 ||
 		proof.Wallet.Open != 1 || len(proof.Wallet.Offences) != 1 || proof.Wallet.Offences[0].Subject != "dep_lost" {
+		t.Errorf("%s: %v", out.String(), err)
+	}
+}
+
+func TestVerifyProvesTheCashbackToo(t *testing.T) {
+	t.Parallel()
+	db, run := verifiable(t)
+	run(verifyCommand{}, nil, "Cashback: 0 campaigns, 0 purchases, 0 of them held, 0 rewards, 0 of them not paid yet",
+		"The cashback is right: it agrees with itself and with the books.")
+	_, err := db.Exec(t.Context(), `
+		INSERT INTO purchases (purchase_id, merchant_id, customer_id, currency, amount, returned, country, purchased_at, lines, status,
+		    request_hash, source, recorded_by, created_at, updated_at)
+		VALUES ('lost', 'm', 'c', 'USD', 12.5, 0, '', now(), '[{"product": "a", "quantity": 1, "unitPrice": "12.5"}]', 'HELD', '', 'api', '', now(), now()),
+		       ('found', 'm', 'c', 'USD', 12.5, 0, '', now(), '[{"product": "a", "quantity": 1, "unitPrice": "12.6"}]', 'HELD', '', 'api', '', now(), now())`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(verifyCommand{}, errExit, "The books are right: every invariant holds.", paymentsAreRight,
+		"Cashback: 0 campaigns, 2 purchases, 2 of them held, 0 rewards, 0 of them not paid yet",
+		"WRONG purchase_equals_lines: found: amounts to 12.5000, its lines to 12.6\n", "The cashback is WRONG: 1 offences.")
+	out := run(verifyCommand{JSON: true}, errExit)
+	var proof struct {
+		Offences []any
+		Cashback cashback.Proof
+	}
+	if err := json.Unmarshal(out.Bytes(), &proof); err != nil || len(proof.Offences) != 0 || proof.Cashback.Purchases != 2 ||
+		proof.Cashback.Held != 2 || len(proof.Cashback.Offences) != 1 || proof.Cashback.Offences[0].Subject != "found" {
 		t.Errorf("%s: %v", out.String(), err)
 	}
 }

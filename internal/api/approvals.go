@@ -20,7 +20,7 @@ import (
 // Approval is a sensitive operation that waits for a second person, or did.
 type Approval struct {
 	ApprovalID  string          `json:"approvalId" example:"apr_q7w3m5x2k4z6n2p7r5t3v6y4a2"`
-	Operation   string          `json:"operation" enum:"forced_reversal,role_change,limit_raise"`
+	Operation   string          `json:"operation" enum:"forced_reversal,role_change,limit_raise,campaign_change"`
 	TargetID    string          `json:"targetId" doc:"What it is done to." example:"order-1001"`
 	Payload     json.RawMessage `json:"payload" doc:"All that will be done."`
 	Status      string          `json:"status" enum:"PENDING,APPROVED,REJECTED,EXPIRED"`
@@ -75,7 +75,7 @@ type listApprovalsInput struct {
 	Limit       int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Most rows of the page."`
 	Cursor      string `query:"cursor" maxLength:"300" doc:"The nextCursor of the page before; absent for the first."`
 	Status      string `query:"status" enum:"PENDING,APPROVED,REJECTED,EXPIRED" doc:"Where it stands."`
-	Operation   string `query:"operation" enum:"forced_reversal,role_change,limit_raise" doc:"What is asked for."`
+	Operation   string `query:"operation" enum:"forced_reversal,role_change,limit_raise,campaign_change" doc:"What is asked for."`
 	TargetID    string `query:"targetId" maxLength:"100" doc:"What it would be done to."`
 	RequestedBy ID     `query:"requestedBy" doc:"Id of the user or the key that asked."`
 }
@@ -229,6 +229,8 @@ func (a *api) execute(ctx context.Context, agreed approval.Approval) (result str
 		operation = &roleChange{}
 	case approval.LimitRaise:
 		operation = &limitRaise{}
+	case approval.CampaignChange:
+		operation = &campaignChange{}
 	default:
 		return "", fmt.Errorf("approval %s: nobody knows how to do %s", agreed.ID, agreed.Operation)
 	}

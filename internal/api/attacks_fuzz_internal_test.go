@@ -78,11 +78,15 @@ func FuzzBodies(f *testing.F) {
 		"pay": problemsOf[MyTransferRequest], "role": problemsOf[RoleRequest], "key": problemsOf[CreateKeyRequest], "rotate": problemsOf[RotateKeyRequest],
 		"rule": problemsOf[RiskRuleTerms], "test": problemsOf[TestRuleRequest], "limits": problemsOf[SetLimitsRequest], "reason": problemsOf[ReasonRequest],
 		"batch": problemsOf[BatchRequest], "hold": problemsOf[HoldRequest], "capture": problemsOf[CaptureRequest], "update": problemsOf[UpdateAccountRequest],
+		"purchases": problemsOf[PurchaseBatchRequest], "returns": problemsOf[ReturnBatchRequest], "clicks": problemsOf[ClickBatchRequest], "customer": problemsOf[CashbackCustomerRequest],
+		"campaign": problemsOf[CampaignRequest], "simulation": problemsOf[SimulationRequest], "program": problemsOf[CashbackProgramRequest],
 	}
 	for _, seed := range []string{
 		"{}", "null", `{"email":"a@b.example","password":"x","name":"\u0000"}`, `{"scopes":["a","b",1,null],"networks":[]}`, `{"facts":{"amount":1e9,"sumDay":"1"},"expression":"a"}`,
 		`{"to":{"email":"a","email":"b"},"amount":-0}`, `{"perTransfer":"none","daily":"1.5"}`, `{"overlapSeconds":9999999999}`, `{"overlapSeconds":1.5}`, `{"expiresAt":"9999-12-31T23:59:60Z"}`,
 		`{"scopes":[` + strings.Repeat(`"a",`, 200) + `"b"]}`, `{"transfers":[{},{},[]]}`, `{"cookie":"true"}`, `{"enabled":null}`, `{"role":"admin","r\u006fle":"x"}`, strings.Repeat(`{"to":`, 200),
+		`{"groups":{"a":"BEST","a":"SUM","":null},"tiers":[{"name":"gold","minSpend":-0}]}`, `{"reward":{"multipliers":{"gold":"2","g\u006fld":3},"steps":[{}]},"caps":null}`,
+		`{"purchases":[{"lines":[{"quantity":1e3,"unitPrice":"0.00001"},null]}]}`, `{"returns":[{"lines":[{"line":-1},{"line":null}],"amount":""}]}`, `{"terms":{"terms":{}}}`,
 	} {
 		f.Add([]byte(seed))
 	}

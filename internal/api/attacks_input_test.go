@@ -281,12 +281,12 @@ func attackBodies(t *testing.T, w *world) {
 		"twice": `{"name":"a","name":"b"}`, "twice, escaped": `{"name":"a","n\u0061me":"b"}`,
 	}
 	for _, o := range w.operations() {
-		if o.op["requestBody"] == nil {
+		if o.op["requestBody"] == nil || strings.HasPrefix(o.path, ingestPath) {
 			continue
 		}
 		path, _ := possessions{
 			"accountId": "a", "transactionId": "t", "holdId": "h", "userId": "user_a", "keyId": "key_a", "decisionId": "dec_a", "approvalId": "apr_a",
-			"exportId": "1", "ruleId": "r", "role": "customer", "currency": "USD",
+			"exportId": "1", "ruleId": "r", "role": "customer", "currency": "USD", "campaignId": "c", "customerId": "c", "purchaseId": "p",
 		}.fill(o.path)
 		caller := customer
 		if !strings.Contains(o.path, "/users/me") && !strings.Contains(o.path, "/auth/") {
@@ -333,7 +333,7 @@ func attackCursors(t *testing.T, w *world) {
 	encode := func(parts ...string) string {
 		return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(parts, "\n")))
 	}
-	kinds := []string{"users", "keys", "accounts", "transactions", "postings", "approvals", "decisions", "reviews", "rule versions", "audit", "audit events", "exports"}
+	kinds := []string{"users", "keys", "accounts", "transactions", "postings", "approvals", "decisions", "reviews", "rule versions", "audit", "audit events", "exports", "campaigns", "campaign versions", "purchases", "rewards"}
 	rows := [][]string{
 		nil, {""}, {"' OR 1=1 --"}, {"\x00"}, {"a"}, {"-1"}, {"9223372036854775807"}, {"9223372036854775808"}, {"-9223372036854775808", "a"}, {"1", "' OR 1=1"},
 		{"1", "\xff"}, {"NaN", "a"}, {"1", "a", "b"}, {"1", "a", "b", "c"}, {"a", "0"}, {"a", "-1"}, {"a", "9223372036854775807"}, {"99999999999999999999", "a"},
@@ -347,16 +347,20 @@ func attackCursors(t *testing.T, w *world) {
 	}
 	own := w.customer("Cleo Cursor")
 	own.open("USD")
+	w.campaignOfTwo("cursors")
 	tried := 0
 	for _, o := range w.operations() {
 		if o.method != http.MethodGet || !hasParameter(o, "cursor") {
 			continue
 		}
 		tried++
-		path, _ := possessions{"accountId": "a", "ruleId": "new_payee"}.fill(o.path)
+		path, _ := possessions{"accountId": "a", "ruleId": "new_payee", "campaignId": "cursors"}.fill(o.path)
 		query := path + "?"
-		if strings.HasSuffix(o.path, "/risk/decisions") {
+		switch {
+		case strings.HasSuffix(o.path, "/risk/decisions"):
 			query += "accountId=a&"
+		case o.path == rewards:
+			query += "campaignId=cursors&"
 		}
 		caller := admin
 		if strings.HasPrefix(o.path, me) {

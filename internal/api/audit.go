@@ -18,7 +18,7 @@ type AuditEvent struct {
 	Before     json.RawMessage `json:"before,omitempty" doc:"What was there. Of personal data and secrets the names of the fields alone."`
 	After      json.RawMessage `json:"after,omitempty"`
 	Result     string          `json:"result" doc:"ok, or the code of the refusal." example:"ok"`
-	ActorKind  string          `json:"actorKind" enum:"user,key,system,anonymous"`
+	ActorKind  string          `json:"actorKind" enum:"user,key,gateway,system,anonymous"`
 	ActorID    string          `json:"actorId,omitempty"`
 	Role       string          `json:"role,omitempty" doc:"That he had then."`
 	Address    string          `json:"address,omitempty" example:"203.0.113.7"`
@@ -45,7 +45,7 @@ type AuditEventList struct {
 type listAuditEventsInput struct {
 	Limit      int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Most rows of the page."`
 	Cursor     string `query:"cursor" maxLength:"300" doc:"The nextCursor of the page before; absent for the first."`
-	ActorKind  string `query:"actorKind" enum:"user,key,system,anonymous" doc:"What acted."`
+	ActorKind  string `query:"actorKind" enum:"user,key,gateway,system,anonymous" doc:"What acted."`
 	ActorID    string `query:"actorId" maxLength:"100" doc:"Id of the user or the key."`
 	Action     string `query:"action" maxLength:"100" doc:"What was done." example:"account.updated"`
 	TargetKind string `query:"targetKind" maxLength:"100" doc:"What it was done to." example:"account"`

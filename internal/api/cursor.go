@@ -137,6 +137,20 @@ func idAfter(cursor, kind string) (string, error) {
 	return checkedID(row[0])
 }
 
+// versionAfter is the version that a page of a list of versions, the newest first,
+// begins before; 0 for the first page.
+func versionAfter(cursor, kind string) (int64, error) {
+	after, err := idAfter(cursor, kind)
+	if after == "" {
+		return 0, err
+	}
+	version, err := strconv.ParseInt(after, 10, 64)
+	if err != nil || version < 1 {
+		return 0, badCursor()
+	}
+	return version, nil
+}
+
 func transfersCursor(at database.Timestamp, last ledger.Transfer) string {
 	return newCursor("transactions", at, strconv.FormatInt(last.CreatedAt.UnixMicro(), 10), last.ID)
 }

@@ -298,17 +298,25 @@ func (d *decoder) readAmountLimit(into *AmountLimit) {
 	into.IsGiven, into.Limit = true, decimal.NewNullDecimal(value)
 }
 
-// readTime takes RFC 3339 and years that it can write again.
-func (d *decoder) readTime(into **time.Time) {
+// readInstant takes RFC 3339 and years that it can write again.
+func (d *decoder) readInstant(into *time.Time) (isTaken bool) {
 	if !d.is('"', "a time as in RFC 3339, such as 2026-01-31T09:30:00Z") {
-		return
+		return false
 	}
 	at, err := time.Parse(time.RFC3339, d.token().String())
 	if at = at.UTC(); err != nil || at.Year() < 1 || at.Year() > 9999 {
 		d.problem("must be a time as in RFC 3339, such as 2026-01-31T09:30:00Z, of the years 1 to 9999")
-		return
+		return false
 	}
-	*into = &at
+	*into = at
+	return true
+}
+
+// readTime tells a time that is given from one that is not.
+func (d *decoder) readTime(into **time.Time) {
+	if at := (time.Time{}); d.readInstant(&at) {
+		*into = &at
+	}
 }
 
 // readMetadata takes any object as it is written.

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"florin/internal/approval"
+	"florin/internal/cashback"
 	"florin/internal/export"
 	"florin/internal/identity"
 	"florin/internal/ledger"
@@ -28,6 +29,7 @@ import (
 const (
 	codeInvalidRequest      code = "invalid_request"
 	codeUnauthenticated     code = "unauthenticated"
+	codeBadSignature        code = "bad_signature"
 	codeForbidden           code = "forbidden"
 	codeCrossOrigin         code = "cross_origin"
 	codeProofRequired       code = "proof_required"
@@ -80,6 +82,7 @@ var errorKinds = []errorKind{
 	{codeUnauthenticated, http.StatusUnauthorized, "No valid credential", "Send a valid API key or session token as Authorization: Bearer TOKEN."},
 	{code(identity.InvalidCredentials), http.StatusUnauthorized, "The credentials are not right", "Address, password and second factor must fit together; which one does not is never said."},
 	{code(identity.SecondFactorRequired), http.StatusUnauthorized, "The second factor is required", "Send the same request with code, or with recoveryCode."},
+	{codeBadSignature, http.StatusUnauthorized, "The signature is not right", "Sign the very bytes of the body with the source's secret, within five minutes of now."},
 	{codeForbidden, http.StatusForbidden, "You may not do this", "The detail names the permission that is missing."},
 	{codeCrossOrigin, http.StatusForbidden, "The page is of another origin", "Send a token as Authorization: Bearer TOKEN instead of the cookie."},
 	{codeProofRequired, http.StatusForbidden, "You must prove yourself again", "Prove the password, or the second factor if you have one, then send the same request again."},
@@ -110,6 +113,11 @@ var errorKinds = []errorKind{
 	{code(risk.RuleNotFound), http.StatusNotFound, "There is no such rule", "Check the id."},
 	{code(risk.DecisionNotFound), http.StatusNotFound, "There is no such decision", "Check the id."},
 	{code(approval.NotFound), http.StatusNotFound, "There is no such approval", "Check the id."},
+	{code(cashback.CampaignNotFound), http.StatusNotFound, "There is no such campaign", "Check the id."},
+	{code(cashback.CustomerNotFound), http.StatusNotFound, "There is no such customer", "Enter him first (PUT /api/v1/customers/ID). What he bought meanwhile is held."},
+	{code(cashback.PurchaseNotFound), http.StatusNotFound, "There is no such purchase", "Check the id."},
+	{code(cashback.ReturnNotFound), http.StatusNotFound, "There is no such return", "Check the id."},
+	{code(cashback.RewardNotFound), http.StatusNotFound, "There is no such reward", "Check the id."},
 	{codeMethodNotAllowed, http.StatusMethodNotAllowed, "The path has no such method", "The header Allow names the methods."},
 	{codeBodyTimeout, http.StatusRequestTimeout, "The body did not arrive in time", "Send it again."},
 	{code(ledger.AccountExists), http.StatusConflict, "The account id is taken", "Choose another id. Ids of closed accounts are never given out again."},
@@ -149,6 +157,12 @@ var errorKinds = []errorKind{
 	{code(approval.NotPending), http.StatusConflict, "The approval was decided the other way", "Ask again."},
 	{code(approval.Expired), http.StatusConflict, "The approval took too long", "Ask again."},
 	{code(approval.NotApproved), http.StatusConflict, "It is not approved", "A second person has to approve it first."},
+	{code(cashback.CampaignExists), http.StatusConflict, "The campaign id is taken", "Choose another id, or change the campaign."},
+	{code(cashback.CampaignChanged), http.StatusConflict, "The campaign was changed meanwhile", "Read it again and change the newest version."},
+	{code(cashback.ProgramChanged), http.StatusConflict, "The program was changed meanwhile", "Read it again and change the newest version."},
+	{code(cashback.DuplicateClick), http.StatusConflict, "The click id was used for another click", "Choose another id, or send exactly the first request to get the click."},
+	{code(cashback.DuplicatePurchase), http.StatusConflict, "The purchase id was used for another purchase", "Choose another id, or send exactly the first request to get its outcome."},
+	{code(cashback.DuplicateReturn), http.StatusConflict, "The return id was used for another return", "Choose another id, or send exactly the first request to get its outcome."},
 	{codeCursorExpired, http.StatusGone, "The cursor's snapshot can no longer be read", "Ask for the first page again: it begins a new snapshot. Do not join its pages to those of the old one."},
 	{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large", "The detail names the limit."},
 	{codeUnsupportedMedia, http.StatusUnsupportedMediaType, "The body is not JSON", "Send application/json without a content encoding."},
@@ -174,6 +188,11 @@ var errorKinds = []errorKind{
 	{code(wallet.TooManyAccounts), http.StatusUnprocessableEntity, "Too many accounts", "Close one first."},
 	{code(wallet.TooManyPending), http.StatusUnprocessableEntity, "Too many payments under way", "Wait until some are done."},
 	{code(risk.TooManyRules), http.StatusUnprocessableEntity, "Too many rules", "Switch one off first."},
+	{code(cashback.TooManyCampaigns), http.StatusUnprocessableEntity, "Too many campaigns", "Pause one first."},
+	{code(cashback.BudgetBelowSpent), http.StatusUnprocessableEntity, "The budget is less than what was given", "The detail names that. Set the budget no lower."},
+	{code(cashback.ReturnExceedsPurchase), http.StatusUnprocessableEntity, "More is returned than is left", "The detail says what is left. The return is on record as REFUSED, and nothing was taken back."},
+	{code(cashback.NothingToReturn), http.StatusUnprocessableEntity, "Nothing was bought that this could be of", "The return is on record as REFUSED. Name the purchase, or check customer, merchant, products and timestamp."},
+	{code(cashback.PeriodTooLarge), http.StatusUnprocessableEntity, "The time has too many purchases", "Ask for a shorter one."},
 	{codeRateLimited, http.StatusTooManyRequests, "Too many requests", "Nothing was done. Send the same request again after Retry-After seconds."},
 	{code(identity.TooManyAttempts), http.StatusTooManyRequests, "Too many attempts failed", "Nothing was looked at. Try again after Retry-After seconds; a reset of the password by mail lets you in at once."},
 	{code(wallet.TooManyLookups), http.StatusTooManyRequests, "Too many payees were not there", "Nobody was looked for. Try again after Retry-After seconds."},

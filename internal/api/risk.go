@@ -306,15 +306,9 @@ func (a *api) changeRule(ctx context.Context, in *changeRuleInput) (*ruleOutput,
 }
 
 func (a *api) listRuleVersions(ctx context.Context, in *ruleVersionsInput) (*rulesOutput, error) {
-	after, err := idAfter(in.Cursor, "rule versions")
+	before, err := versionAfter(in.Cursor, "rule versions")
 	if err != nil {
 		return nil, err
-	}
-	var before int64
-	if after != "" {
-		if before, err = strconv.ParseInt(after, 10, 64); err != nil || before < 1 {
-			return nil, badCursor()
-		}
 	}
 	if _, err := a.risk.Rule(ctx, in.RuleID); err != nil {
 		return nil, err

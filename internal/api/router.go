@@ -25,6 +25,8 @@ import (
 
 	"florin/internal/approval"
 	"florin/internal/audit"
+	"florin/internal/cashback"
+	"florin/internal/cashback/gateway"
 	"florin/internal/export"
 	"florin/internal/identity"
 	"florin/internal/ledger"
@@ -50,16 +52,19 @@ type Options struct {
 	Registry prometheus.Registerer
 
 	// Users, Wallets and the rest of this group serve the endpoints about people,
-	// programs and what is decided about payments; those panic without them.
+	// programs, cashback and what is decided about payments; those panic without them.
 	Users     *identity.Users
 	Keys      *identity.Keys
 	Linked    *identity.LinkedAccounts
 	Wallets   *wallet.Wallets
+	Cashback  *cashback.Cashback
 	Risk      *risk.Rules
 	Approvals *approval.Approvals
 	Audit     *audit.Log
 	// SessionMax is how long a session's cookie is kept at most; 12 hours.
 	SessionMax time.Duration
+	// IngestSources may report purchases by their signature alone.
+	IngestSources gateway.Sources
 
 	Version string      // of the program, for the OpenAPI document
 	Clock   clock.Clock // the machine's when nil
@@ -88,6 +93,8 @@ type api struct {
 	keys         *identity.Keys
 	linked       *identity.LinkedAccounts
 	wallets      *wallet.Wallets
+	cashback     *cashback.Cashback
+	sources      gateway.Sources
 	risk         *risk.Rules
 	approvals    *approval.Approvals
 	audit        *audit.Log
@@ -149,6 +156,14 @@ func build(o Options) (*api, *gin.Engine) {
 	a.routeRisk()
 	a.routeRoleLimits()
 	a.routeApprovals()
+	a.routeClicks()
+	a.routePurchases()
+	a.routeReturns()
+	a.routeIngest()
+	a.routeCustomers()
+	a.routeCampaigns()
+	a.routeProgram()
+	a.routeRewards()
 	a.routePages(engine)
 	a.routeDocs(engine)
 	return a, engine
@@ -157,7 +172,7 @@ func build(o Options) (*api, *gin.Engine) {
 func newAPI(o Options) *api {
 	a := &api{
 		ledger: o.Ledger, exports: o.Exports, authenticate: o.Authenticate, limitsOf: o.AmountLimits, ready: o.Ready, log: o.Log, now: o.Clock,
-		users: o.Users, keys: o.Keys, linked: o.Linked, wallets: o.Wallets, risk: o.Risk, approvals: o.Approvals, audit: o.Audit,
+		users: o.Users, keys: o.Keys, linked: o.Linked, wallets: o.Wallets, cashback: o.Cashback, sources: o.IngestSources, risk: o.Risk, approvals: o.Approvals, audit: o.Audit,
 		sessionMax: cmp.Or(o.SessionMax, 12*time.Hour),
 		durations:  newDurations(o.Registry), rules: map[routeKey]rule{}, headers: securityHeaders(o.OverTLS),
 		proxies: o.TrustedProxies, corsOrigins: o.CORSOrigins, cookieName: plainCookieName, origins: http.NewCrossOriginProtection(),

@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +15,7 @@ import (
 
 const approvalsPath = "/api/v1/approvals"
 
-var everySecondPerson = worldOptions{secondPerson: []approval.Operation{approval.ForcedReversal, approval.RoleChange, approval.LimitRaise}}
+var everySecondPerson = worldOptions{secondPerson: []approval.Operation{approval.ForcedReversal, approval.RoleChange, approval.LimitRaise, approval.CampaignChange}}
 
 func TestRoleChangesWaitForASecondPerson(t *testing.T) {
 	eachFreshWorld(t, everySecondPerson, func(t *testing.T, w *world) {
@@ -243,5 +245,91 @@ func TestStaffNeedASecondFactor(t *testing.T) {
 		promoted.get("/api/v1/users").wantProblem(http.StatusForbidden, "second_factor_required_for_role", "")
 		promoted.get("/api/v1/users/me").want(http.StatusOK)
 		promoted.enrol().get("/api/v1/users").want(http.StatusOK)
+	})
+}
+
+func TestCampaignsThatGiveMoreWaitForASecondPerson(t *testing.T) {
+	eachFreshWorld(t, everySecondPerson, func(t *testing.T, w *world) {
+		finance, second := w.staff(identity.Finance), w.staff(identity.Finance)
+		const path = campaigns + "/kitchen-5"
+		agree := func(asked answer, result string) {
+			t.Helper()
+			approvalID := text(asked.want(http.StatusAccepted).wantFields(object{"operation": "campaign_change", "status": "PENDING"}).object(), "approvalId")
+			finance.post(approvalsPath+"/"+approvalID+"/approve", nil).wantProblem(http.StatusForbidden, "same_person", "")
+			second.post(approvalsPath+"/"+approvalID+"/approve", nil).want(http.StatusOK).wantFields(object{"status": "APPROVED", "result": result})
+		}
+		terms := w.terms(object{"campaignId": "kitchen-5", "condition": `amount >= decimal("20") && country == "GB"`, "caps": object{"perPurchase": "7.50"}, "reward": object{"kind": "PERCENT", "percent": "5", "multipliers": object{"gold": "2.5"}}})
+		change := func(version int, more object) answer {
+			t.Helper()
+			request := merged(merged(terms, more), object{"version": version})
+			return finance.put(path, request)
+		}
+		made := finance.post(campaigns, terms).want(http.StatusAccepted).wantFields(object{"operation": "campaign_change", "targetId": "kitchen-5"})
+		if again := finance.post(campaigns, terms).want(http.StatusAccepted); text(again.object(), "approvalId") != text(made.object(), "approvalId") {
+			t.Errorf("asked again: %s", again.text)
+		}
+		finance.get(path).wantProblem(http.StatusNotFound, "campaign_not_found", "")
+		change(1, nil).wantProblem(http.StatusNotFound, "campaign_not_found", "")
+		w.program(identity.Admin, "").post(campaigns, terms).wantProblem(http.StatusForbidden, "not_a_person", "")
+		finance.post(campaigns, merged(terms, object{"campaignId": "Kitchen"})).wantProblem(http.StatusBadRequest, "invalid_request", "campaignId")
+		finance.post(campaigns, merged(terms, object{"campaignId": "other", "condition": "amount +"})).wantProblem(http.StatusBadRequest, "invalid_request", "condition")
+		agree(made, "ok")
+		finance.post(campaigns, terms).want(http.StatusCreated).wantFields(object{
+			"campaignId": "kitchen-5", "version": 1.0, "enabled": true, "budget": "1000.00", "createdBy": second.userID,
+			"condition": terms["condition"], "from": terms["from"], "to": terms["to"], "reward": map[string]any{"kind": "PERCENT", "percent": "5", "multipliers": map[string]any{"gold": "2.5"}},
+		})
+		finance.post(campaigns, merged(terms, object{"budget": "1001"})).wantProblem(http.StatusConflict, "campaign_exists", "")
+
+		for _, more := range []object{
+			{"budget": "1001"}, {"reward": object{"kind": "PERCENT", "percent": "5.01"}}, {"caps": object{"perPurchase": "7.51"}}, {"funding": object{"kind": "MERCHANT", "accountId": "alice"}},
+			{"enabled": false, "budget": "1001"}, {"name": "another"}, {"budget": "999"},
+		} {
+			change(1, more).want(http.StatusAccepted).wantFields(object{"targetId": "kitchen-5", "status": "PENDING"})
+		}
+		change(2, object{"budget": "1001"}).wantProblem(http.StatusConflict, "campaign_changed", "")
+		change(1, object{"condition": "amount +"}).wantProblem(http.StatusBadRequest, "invalid_request", "condition")
+		finance.get(path).want(http.StatusOK).wantFields(object{"version": 1.0})
+
+		// Nothing, or to stop it, needs nobody; to go on does.
+		raise := change(1, object{"budget": "1001"})
+		change(1, object{"budget": "1000.00"}).want(http.StatusOK).wantFields(object{"version": 1.0})
+		for range 2 {
+			change(1, object{"enabled": false}).want(http.StatusOK).wantFields(object{"version": 2.0, "enabled": false, "createdBy": finance.userID})
+		}
+		agree(raise, "campaign_changed") // it was of version 1
+		agree(change(2, object{"enabled": true, "budget": "2000"}), "ok")
+		change(2, object{"enabled": true, "budget": "2000"}).want(http.StatusOK).wantFields(object{"version": 3.0, "enabled": true, "budget": "2000.00"})
+		change(2, object{"enabled": true, "budget": "3000"}).wantProblem(http.StatusConflict, "campaign_changed", "")
+		agree(change(3, object{"funding": object{"kind": "MERCHANT", "accountId": "nobody"}}), "invalid_request")
+		finance.get(path).want(http.StatusOK).wantFields(object{"version": 3.0})
+
+		shared := object{"version": 0, "groups": object{"default": "SUM"}, "tierDays": 365, "tierCurrency": "USD", "tiers": []object{{"name": "gold", "minSpend": "10.50"}}}
+		finance.put(program, merged(shared, object{"version": 1})).wantProblem(http.StatusConflict, "program_changed", "")
+		finance.put(program, merged(shared, object{"tierCurrency": "XXY"})).wantProblem(http.StatusBadRequest, "invalid_request", "tierCurrency")
+		asked := finance.put(program, shared).want(http.StatusAccepted).wantFields(object{"targetId": "cashback_program"})
+		finance.get(program).want(http.StatusOK).wantFields(object{"version": 0.0})
+		agree(asked, "ok")
+		finance.get(program).want(http.StatusOK).wantFields(object{"version": 1.0, "groups": map[string]any{"default": "SUM"}, "createdBy": second.userID})
+		finance.put(program, shared).want(http.StatusOK).wantFields(object{"version": 1.0})
+		finance.put(program, merged(shared, object{"groups": object{"default": "BEST"}})).wantProblem(http.StatusConflict, "program_changed", "")
+		agree(finance.put(program, merged(shared, object{"version": 1, "groups": object{"default": "BEST"}})), "ok")
+	})
+}
+
+func TestTheLargestCampaignCanWaitForASecondPerson(t *testing.T) {
+	eachFreshWorld(t, everySecondPerson, func(t *testing.T, w *world) {
+		merchants := make([]string, 1000)
+		for i := range merchants {
+			merchants[i] = fmt.Sprintf("%050d", i)
+		}
+		condition := `country == "` + strings.Repeat("<", 2000-len(`country == ""`)) + `"`
+		asked := w.staff(identity.Finance).post(campaigns, w.terms(object{"campaignId": "large", "merchants": merchants, "condition": condition, "lineCondition": strings.Replace(condition, "country", "mcc    ", 1)})).
+			want(http.StatusAccepted).object()
+		second := w.staff(identity.Finance)
+		second.post(approvalsPath+"/"+text(asked, "approvalId")+"/approve", nil).want(http.StatusOK).wantFields(object{"result": "ok"})
+		got := second.get(campaigns + "/large").want(http.StatusOK).wantFields(object{"condition": condition}).object()
+		if n := len(got["merchants"].([]any)); n != 1000 {
+			t.Errorf("%d merchants", n)
+		}
 	})
 }

@@ -25,6 +25,7 @@ import (
 	"florin/internal/api"
 	"florin/internal/approval"
 	"florin/internal/audit"
+	"florin/internal/cashback"
 	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/mail"
@@ -62,6 +63,7 @@ type world struct {
 	risk        *risk.Rules
 	approvals   *approval.Approvals
 	wallets     *wallet.Wallets
+	cashback    *cashback.Cashback
 }
 
 // testTime runs like the machine's, and tests move it forward.
@@ -128,6 +130,7 @@ type worldOptions struct {
 	rateLimits   api.RateLimits
 	hashes       int // passwords hashed at once; 4 when 0
 	answerTime   time.Duration
+	sweeps       time.Duration // how often cashback looks what is due; 5 s when 0
 	// api changes the options of the API at last.
 	api func(*api.Options)
 }
@@ -181,7 +184,8 @@ func newWorld(t *testing.T, databaseURL string, o worldOptions) *world {
 		o.bank = wallet.SimulatedBank{}
 	}
 	w.wallets = wallet.New(w.db, w.ledger, w.users, w.risk, w.linked, o.bank, wallet.Options{Clock: w.time.Now, Log: log, Audit: w.audit})
-	w.serve(o, log, outbox.Run, w.ledger.Run)
+	w.cashback = cashback.New(w.db, w.ledger, cashback.Options{Clock: w.time.Now, Log: log, Audit: w.audit, SweepInterval: o.sweeps})
+	w.serve(o, log, outbox.Run, w.ledger.Run, w.cashback.Run)
 	return w
 }
 
@@ -190,7 +194,7 @@ func (w *world) serve(o worldOptions, log *slog.Logger, background ...func(conte
 	w.t.Helper()
 	options := api.Options{
 		Ledger: w.ledger, Exports: exportsOf(w.t, w.db), Authenticate: w.authenticate, Ready: w.db.Ping,
-		Users: w.users, Keys: w.keys, Linked: w.linked, Wallets: w.wallets, Risk: w.risk, Approvals: w.approvals, Audit: w.audit,
+		Users: w.users, Keys: w.keys, Linked: w.linked, Wallets: w.wallets, Cashback: w.cashback, Risk: w.risk, Approvals: w.approvals, Audit: w.audit,
 		Log: log, Registry: w.metrics, Version: "test", Clock: w.time.Now, AmountLimits: api.AmountLimitsOf(w.risk),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		RateLimits:     manyRequests(o.rateLimits),

@@ -33,10 +33,11 @@ const (
 	ForcedReversal Operation = "forced_reversal" // a reversal although the money is gone
 	RoleChange     Operation = "role_change"     // of a user
 	LimitRaise     Operation = "limit_raise"     // of an account or a role
+	CampaignChange Operation = "campaign_change" // of a campaign, a new one too, or of what campaigns share
 )
 
 // Operations are all of them.
-var Operations = []Operation{ForcedReversal, RoleChange, LimitRaise}
+var Operations = []Operation{ForcedReversal, RoleChange, LimitRaise, CampaignChange}
 
 // ParseOperation returns the operation with this name. Returns InvalidInput.
 func ParseOperation(name string) (Operation, error) {
@@ -78,7 +79,7 @@ type Party struct {
 // Request is what somebody wants done.
 type Request struct {
 	Operation Operation
-	TargetID  string // what it is done to: a transfer, a user, an account, a role
+	TargetID  string // what it is done to: a transfer, a user, an account, a role, a campaign
 	// Payload is a JSON object that says all that is needed to do it, and nothing
 	// secret. Its members have unique names.
 	Payload json.RawMessage
@@ -101,11 +102,12 @@ type Approval struct {
 
 // Limits of a request. They are part of the API.
 const (
-	MaxPayloadBytes = 8_192
-	MaxReasonLength = 500 // characters
-	MaxResultLength = 500 // characters
-	// MaxPage is the most rows of one page of a list.
-	MaxPage = 500
+	MaxPayloadBytes = 262_144 // room for a campaign that names all the merchants it can
+	MaxReasonLength = 500     // characters
+	MaxResultLength = 500     // characters
+	// MaxPage is the most rows of a list: a page of the API's, and the one that says that
+	// there is another.
+	MaxPage = 501
 )
 
 // TimeToLive is how long an approval can be given and executed, unless Options say

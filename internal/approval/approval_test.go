@@ -444,3 +444,25 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// The API shows pages of up to 500, and asks for one more to tell that there is another.
+func TestAListSaysThatThereIsMoreThanTheLargestPage(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		target := id.New("usr")
+		a := w.ask(t, target, ann)
+		_, err := w.db.Exec(t.Context(), `
+			INSERT INTO approvals (approval_id, operation, target_id, payload, request_hash, requested_kind, requested_by, requested_person,
+				requested_at, status, expires_at, decided_by, decided_at, reason, result)
+			SELECT approval_id || i::text, operation, target_id, payload, request_hash, requested_kind, requested_by, requested_person,
+				requested_at, 'REJECTED', expires_at, 'x', requested_at, reason, result
+			FROM approvals, generate_series(1, 600) AS i WHERE approval_id = $1`, a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := w.List(t.Context(), approval.Filter{TargetID: target}, approval.Position{}, 500+1); err != nil || len(found) != 501 {
+			t.Errorf("%d, %v; want a page of 500 and one more", len(found), err)
+		}
+	})
+}

@@ -36,6 +36,10 @@ const (
 	ReviewsDecide   Permission = "reviews:decide"
 	ApprovalsRead   Permission = "approvals:read"
 	ApprovalsDecide Permission = "approvals:decide"
+	PurchasesRead   Permission = "purchases:read"  // and returns, and customers of cashback
+	PurchasesWrite  Permission = "purchases:write" // clicks, purchases, returns, customers
+	CashbackRead    Permission = "cashback:read"   // campaigns, figures, rewards
+	CampaignsWrite  Permission = "campaigns:write" // and the program that they share
 	MeRead          Permission = "me:read"
 	MeWrite         Permission = "me:write" // profile, credentials, sessions, linked accounts
 	MePay           Permission = "me:pay"   // accounts, deposits, withdrawals, transfers of one's own
@@ -68,15 +72,16 @@ var permissions = map[Role][]Permission{
 	}, own...),
 	Support: {
 		MeRead, MeWrite, AccountsRead, AccountsFreeze, TransactionRead, HoldsRead, UsersRead, UsersWrite, RiskRead,
+		PurchasesRead, CashbackRead,
 	},
 	Finance: {
 		MeRead, MeWrite, AccountsRead, TransactionRead, TransfersUndo, HoldsRead, ExportsRead, ExportsWrite, UsersRead,
-		AuditRead, RiskRead, ApprovalsRead, ApprovalsDecide,
+		AuditRead, RiskRead, ApprovalsRead, ApprovalsDecide, PurchasesRead, CashbackRead, CampaignsWrite,
 	},
 	Operator: {
 		MeRead, MeWrite, AccountsRead, AccountsWrite, AccountsFreeze, LimitsWrite, TransactionRead, TransfersWrite, TransfersUndo,
 		TransfersForce, HoldsRead, HoldsWrite, ExportsRead, ExportsWrite, UsersRead, UsersWrite, KeysRead,
-		RiskRead, RiskWrite, ReviewsDecide, ApprovalsRead, ApprovalsDecide,
+		RiskRead, RiskWrite, ReviewsDecide, ApprovalsRead, ApprovalsDecide, PurchasesRead, PurchasesWrite, CashbackRead,
 	},
 	Admin: AllPermissions,
 }
@@ -85,7 +90,8 @@ var permissions = map[Role][]Permission{
 var AllPermissions = []Permission{
 	AccountsRead, AccountsWrite, AccountsFreeze, LimitsWrite, TransactionRead, TransfersWrite, TransfersUndo, TransfersForce,
 	HoldsRead, HoldsWrite, ExportsRead, ExportsWrite, UsersRead, UsersWrite, RolesWrite, KeysRead, KeysWrite, AuditRead,
-	RiskRead, RiskWrite, ReviewsDecide, ApprovalsRead, ApprovalsDecide, MeRead, MeWrite, MePay,
+	RiskRead, RiskWrite, ReviewsDecide, ApprovalsRead, ApprovalsDecide, PurchasesRead, PurchasesWrite, CashbackRead, CampaignsWrite,
+	MeRead, MeWrite, MePay,
 }
 
 // Permissions are what the role may do; none for an unknown role.

@@ -12,10 +12,13 @@
 //	            Transfer, for batches of 1).
 //	http        single transfers over keep-alive connections of the loopback.
 //	http-batch  batches over HTTP.
+//	purchases   batches of purchases over HTTP, under three campaigns: each is
+//	            evaluated by all of them and gets one reward. Counted as transfers.
 //
 // raw and naive work in a schema of their own, migrated like the real one and
 // dropped at the end. ledger, http and http-batch move real money between
-// accounts that they open for the run (bench:<run>:<n>); the books stay right.
+// accounts that they open for the run (bench:<run>:<n>); the books stay right. So
+// does purchases, whose campaigns are for purchases of its own merchant alone.
 package bench
 
 import (
@@ -41,11 +44,12 @@ const (
 	ModeLedger    Mode = "ledger"
 	ModeHTTP      Mode = "http"
 	ModeHTTPBatch Mode = "http-batch"
+	ModePurchases Mode = "purchases"
 	ModeAll       Mode = "all"
 )
 
 // IsHTTP says that the mode needs a server.
-func (m Mode) IsHTTP() bool { return m == ModeHTTP || m == ModeHTTPBatch }
+func (m Mode) IsHTTP() bool { return m == ModeHTTP || m == ModeHTTPBatch || m == ModePurchases }
 
 // Options say what to measure. Zero values mean the defaults named.
 type Options struct {
@@ -130,8 +134,8 @@ func (o *Options) Validate() error {
 		o.Workers = 1
 	}
 	switch {
-	case !slices.Contains([]Mode{ModeRaw, ModeNaive, ModeLedger, ModeHTTP, ModeHTTPBatch, ModeAll}, o.Mode):
-		return fmt.Errorf("--mode is %q, must be raw, naive, ledger, http, http-batch or all", o.Mode)
+	case !slices.Contains([]Mode{ModeRaw, ModeNaive, ModeLedger, ModeHTTP, ModeHTTPBatch, ModePurchases, ModeAll}, o.Mode):
+		return fmt.Errorf("--mode is %q, must be raw, naive, ledger, http, http-batch, purchases or all", o.Mode)
 	case o.Accounts < 3 || o.Accounts > accountsMax:
 		return fmt.Errorf("--accounts is %d, must be 3 to %d", o.Accounts, accountsMax)
 	case !(o.Hot >= 0 && o.Hot <= 1): // refuses NaN too
@@ -169,7 +173,7 @@ func (o *Options) plans() []plan {
 	if o.Mode == ModeAll {
 		modes = []Mode{ModeRaw, ModeNaive, ModeLedger}
 		if o.Server != nil {
-			modes = append(modes, ModeHTTP, ModeHTTPBatch)
+			modes = append(modes, ModeHTTP, ModeHTTPBatch, ModePurchases)
 		}
 	}
 	var plans []plan
@@ -179,7 +183,7 @@ func (o *Options) plans() []plan {
 			continue
 		}
 		plans = append(plans, o.plan(mode, 0))
-		if o.Hot > 0 && mode != ModeRaw && mode != ModeHTTPBatch {
+		if o.Hot > 0 && mode != ModeRaw && mode != ModeHTTPBatch && mode != ModePurchases {
 			plans = append(plans, o.plan(mode, o.Hot))
 		}
 	}
@@ -282,6 +286,8 @@ func (b *bench) prepare(ctx context.Context, p plan, w *workload) (load, error) 
 		return newNaive(ctx, b, p, w)
 	case ModeLedger:
 		return newInProcess(ctx, b, p, w)
+	case ModePurchases:
+		return newPurchases(ctx, b, p, w)
 	default:
 		return newOverHTTP(ctx, b, p, w)
 	}

@@ -44,12 +44,8 @@ type overHTTP struct {
 
 func newOverHTTP(ctx context.Context, b *bench, p plan, w *workload) (load, error) {
 	h := &overHTTP{server: b.Server, workload: w, batch: p.batch, bench: b}
-	for _, replica := range b.Server.URLs {
-		target, err := url.Parse(replica)
-		if err != nil || target.Scheme != "http" || target.Hostname() == "" {
-			return nil, fmt.Errorf("--url is %q, must be like http://127.0.0.1:8080", replica)
-		}
-		h.hosts = append(h.hosts, target.Host)
+	if err := h.findHosts(); err != nil {
+		return nil, err
 	}
 	if err := h.openAccounts(ctx); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
@@ -61,6 +57,17 @@ func newOverHTTP(ctx context.Context, b *bench, p plan, w *workload) (load, erro
 		}
 	}
 	return h, nil
+}
+
+func (h *overHTTP) findHosts() error {
+	for _, replica := range h.server.URLs {
+		target, err := url.Parse(replica)
+		if err != nil || target.Scheme != "http" || target.Hostname() == "" {
+			return fmt.Errorf("--url is %q, must be like http://127.0.0.1:8080", replica)
+		}
+		h.hosts = append(h.hosts, target.Host)
+	}
+	return nil
 }
 
 // each calls do for all accounts, over connections of its own.
@@ -88,11 +95,7 @@ func (h *overHTTP) openAccounts(ctx context.Context) error {
 	return h.each(ctx, func(c *connection, i int) error {
 		body := fmt.Appendf(nil, `{"accountId":%q,"currency":%q,"balance":%q}`,
 			h.workload.accounts[i], benchCurrency, money.Format(h.workload.opening(i), benchCurrency))
-		status, answer, err := c.do("POST", "/api/v1/accounts", body)
-		if err == nil && status != http.StatusCreated {
-			err = refusal(status, answer)
-		}
-		return err
+		return c.expect(http.StatusCreated, "POST", "/api/v1/accounts", body)
 	})
 }
 
@@ -273,6 +276,15 @@ func (c *connection) do(method, path string, body []byte) (status int, answer []
 		return 0, nil, fmt.Errorf("%s %s: the server closes the connection after an answer %s", method, path, response.Status)
 	}
 	return response.StatusCode, c.answer.Bytes(), nil
+}
+
+// expect is do for an answer of which only the status counts.
+func (c *connection) expect(want int, method, path string, body []byte) error {
+	status, answer, err := c.do(method, path, body)
+	if err == nil && status != want {
+		err = refusal(status, answer)
+	}
+	return err
 }
 
 // refusal is an answer that should not have come.

@@ -64,6 +64,7 @@ var ratioNames = []struct {
 	{"http/naive", ModeHTTP, false, ModeNaive, false},
 	{"httpHot/naiveHot", ModeHTTP, true, ModeNaive, true},
 	{"httpBatch/raw", ModeHTTPBatch, false, ModeRaw, false},
+	{"purchases/httpBatch", ModePurchases, false, ModeHTTPBatch, false},
 }
 
 func ratios(runs []Result) map[string]float64 {

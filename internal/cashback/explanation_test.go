@@ -29,8 +29,7 @@ func (l *life) wantSentences(p cashback.Purchase, want ...string) {
 }
 
 func TestAnExplanationFollowsARewardThroughItsLife(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
-		isLong(t, w)
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, sharedTerms(w))
 		p := l.buys("10.10", 10)
 		const granted = "5% of 101.00 USD is 5.05 USD. The merchant pays 1.68 USD of it, the platform 3.37 USD."
@@ -66,8 +65,7 @@ func TestAnExplanationFollowsARewardThroughItsLife(t *testing.T) {
 }
 
 func TestAnExplanationNamesTheVersionThatGaveTheReward(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
-		isLong(t, w)
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())
 		p := l.buys("100", 1)
 		changed := someTerms()
@@ -86,7 +84,7 @@ func TestAnExplanationNamesTheVersionThatGaveTheReward(t *testing.T) {
 }
 
 func TestAnExplanationNamesTheCampaignsThatDidNotApply(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		capped := someTerms()
 		capped.Caps.PerPurchase, capped.Group = dec("1.50"), "capped"
 		l := newLife(w, capped)

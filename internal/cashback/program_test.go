@@ -21,7 +21,7 @@ func someProgram() rules.Program {
 }
 
 func TestAChangeOfTheProgramIsItsNextVersion(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		empty, err := w.Program(t.Context())
 		if err != nil || empty.Version != 0 || len(empty.Tiers) != 0 || empty.CreatedBy != "" {
 			t.Fatalf("%+v, %v", empty, err)
@@ -64,7 +64,7 @@ func TestAChangeOfTheProgramIsItsNextVersion(t *testing.T) {
 }
 
 func TestOfManyWhoChangeTheProgramOneMakesTheNextVersion(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		other := w.replica()
 		for version := range int64(3) {
 			var made atomic.Int64

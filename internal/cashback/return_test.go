@@ -44,7 +44,7 @@ func basket(r *cashback.PurchaseRequest) {
 }
 
 func TestAReturnTakesOffWhatItNames(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		terms := someTerms()
 		terms.Reward.Percent = dec("10")
 		l := newLife(w, terms)
@@ -132,7 +132,7 @@ func TestAReturnTakesOffWhatItNames(t *testing.T) {
 }
 
 func TestReturnsOfOnePurchaseFollowOneAnother(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		terms := someTerms()
 		terms.Reward.Percent = dec("10")
 		terms.Funding = rules.Funding{Kind: rules.Shared, AccountID: w.account(ledger.Merchant, "USD", "100"), MerchantPercent: dec("33")}
@@ -172,7 +172,7 @@ func TestReturnsOfOnePurchaseFollowOneAnother(t *testing.T) {
 // What is kept is what counts: a minimum spend that is not reached any more, a fixed
 // reward, a reward that was capped.
 func TestARewardIsReckonedAnewForWhatIsKept(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		for _, c := range []struct {
 			name  string
 			terms func(*rules.Terms)
@@ -220,7 +220,7 @@ func TestARewardIsReckonedAnewForWhatIsKept(t *testing.T) {
 }
 
 func TestARefundMayComeBeforeItsPurchase(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())
 		request := l.wants(nil)
 		var ids []string
@@ -261,7 +261,7 @@ func TestARefundMayComeBeforeItsPurchase(t *testing.T) {
 }
 
 func TestAReturnWithoutAPurchaseTakesTheNewestFirst(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		terms := someTerms()
 		terms.Reward.Percent = dec("10")
 		l := newLife(w, terms)
@@ -324,7 +324,7 @@ func TestAReturnWithoutAPurchaseTakesTheNewestFirst(t *testing.T) {
 
 // More purchases than are looked at at first, some of which others return meanwhile.
 func TestAReturnWithoutAPurchaseLooksAsFarBackAsItMust(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())
 		requests := make([]cashback.PurchaseRequest, 100)
 		for i := range requests {
@@ -347,7 +347,7 @@ func TestAReturnWithoutAPurchaseLooksAsFarBackAsItMust(t *testing.T) {
 // So far and no further. What is wanted may have been bought in a currency of which
 // the rest is far back.
 func TestAReturnWithoutAPurchaseLooksSoFarBack(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())
 		requests := make([]cashback.PurchaseRequest, cashback.LookbackMax+2)
 		for i := range requests {
@@ -404,7 +404,7 @@ func TestAReturnWithoutAPurchaseLooksSoFarBack(t *testing.T) {
 }
 
 func TestSeveralReturnsOfOneBatchShareWhatWasBought(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		terms := someTerms()
 		terms.Budget = dec("2000")
 		l := newLife(w, terms)
@@ -435,7 +435,7 @@ func TestSeveralReturnsOfOneBatchShareWhatWasBought(t *testing.T) {
 }
 
 func TestAReturnThatNamesAnothersPurchaseIsRefused(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())
 		request := l.wants(nil)
 		early, err := l.returns(cashback.ReturnRequest{PurchaseID: request.ID, CustomerID: "another"})
@@ -536,8 +536,9 @@ func TestWhateverHappensTheBooksAgree(t *testing.T) {
 				}
 			}
 		})
-		// What was under way while its customer was entered is a sweep's to finish.
-		if err := w.SettleDue(t.Context()); err != nil {
+		// What was under way while its customer was entered waits for a sweep, or for
+		// somebody who enters him again.
+		if _, err := w.PutCustomer(t.Context(), customers[2].CustomerRequest); err != nil {
 			t.Fatal(err)
 		}
 		l.wantProven()

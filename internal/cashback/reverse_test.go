@@ -13,7 +13,7 @@ import (
 )
 
 func TestWhatComesBackBeforeARewardIsPaidIsTakenBackFromIt(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, sharedTerms(w))
 		p := l.buys("10.10", 10) // 5.05, of which the merchant pays 1.68
 		l.wantBalance("the merchant's account", l.merchant, "98.32")
@@ -44,7 +44,7 @@ func TestWhatComesBackBeforeARewardIsPaidIsTakenBackFromIt(t *testing.T) {
 }
 
 func TestWhatWasPaidIsTakenBackFromTheWallet(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, sharedTerms(w))
 		p := l.buys("10.10", 10)
 		l.pass(returnWindow)
@@ -74,7 +74,7 @@ func TestWhatWasPaidIsTakenBackFromTheWallet(t *testing.T) {
 }
 
 func TestWhatTheCustomerHasSpentHeOwes(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, sharedTerms(w))
 		p := l.buys("10.10", 10)
 		l.pass(returnWindow)
@@ -115,7 +115,7 @@ func TestWhatTheCustomerHasSpentHeOwes(t *testing.T) {
 }
 
 func TestWhatAMerchantsAccountDoesNotTakeThePlatformKeeps(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, sharedTerms(w))
 		p := l.buys("10.10", 10)
 		l.setStatus(l.merchant, ledger.Frozen)
@@ -134,7 +134,7 @@ func TestWhatAMerchantsAccountDoesNotTakeThePlatformKeeps(t *testing.T) {
 }
 
 func TestAMerchantMayBeHisOwnCustomer(t *testing.T) {
-	eachFresh(t, func(_ *testing.T, w *world) {
+	eachLong(t, func(_ *testing.T, w *world) {
 		l := newLife(w, sharedTerms(w))
 		l.takesAccount(l.merchant)
 		p := l.buys("10.10", 10)
@@ -149,7 +149,7 @@ func TestAMerchantMayBeHisOwnCustomer(t *testing.T) {
 }
 
 func TestAFixedRewardStaysWhileAnythingThatEarnsItIsKept(t *testing.T) {
-	eachFresh(t, func(_ *testing.T, w *world) {
+	eachLong(t, func(_ *testing.T, w *world) {
 		terms := someTerms()
 		terms.Reward, terms.MinimumSpend = rules.Reward{Kind: rules.Fixed, Amount: dec("2")}, dec("30")
 		l := newLife(w, terms)
@@ -168,8 +168,7 @@ func TestAFixedRewardStaysWhileAnythingThatEarnsItIsKept(t *testing.T) {
 // TestWhateverBecomesOfRewardsTheFiguresEqualTheBooks lets customers buy, return,
 // spend and earn, and accounts be frozen, at random, with sweeps in between.
 func TestWhateverBecomesOfRewardsTheFiguresEqualTheBooks(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
-		isLong(t, w)
+	eachLong(t, func(t *testing.T, w *world) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // test data

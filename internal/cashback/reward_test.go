@@ -10,7 +10,7 @@ import (
 )
 
 func TestRewardsAreListedNewestFirstByWhatTheyAreOf(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())
 		other := newLife(w, someTerms()) // of which none gives, as the other's id may come first
 		var all []string

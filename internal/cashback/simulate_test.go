@@ -32,7 +32,7 @@ func (l *life) simulates(s cashback.Simulation) cashback.Forecast {
 }
 
 func TestASimulationTellsWhatACampaignWouldHaveCost(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		terms := someTerms()
 		terms.From, terms.To, terms.Enabled = noon.AddDate(1, 0, 0), noon.AddDate(1, 1, 0), false // not now
 		l := newLife(w, terms)
@@ -81,7 +81,7 @@ func TestASimulationTellsWhatACampaignWouldHaveCost(t *testing.T) {
 }
 
 func TestASimulationKnowsTheClicksAndTheOtherCampaigns(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		terms := someTerms()
 		terms.ClickHours = 24
 		l := newLife(w, terms)
@@ -110,8 +110,7 @@ func TestASimulationKnowsTheClicksAndTheOtherCampaigns(t *testing.T) {
 // TestASimulationGivesWhatRecordingGave is about random campaigns and purchases, each
 // round in a month of its own.
 func TestASimulationGivesWhatRecordingGave(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
-		isLong(t, w)
+	eachLong(t, func(t *testing.T, w *world) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // test data
@@ -222,7 +221,7 @@ func countOf(w *world, table string) (n int) {
 }
 
 func TestASimulationIsRefusedThatMakesNoSense(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())
 		euro, broken := someTerms(), someTerms()
 		euro.Currency, broken.Condition = "EUR", "amount >"
@@ -243,7 +242,7 @@ func TestASimulationIsRefusedThatMakesNoSense(t *testing.T) {
 }
 
 func TestASimulationTakesSoManyPurchasesAndNoMore(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		if w.db.Engine == database.Cockroach {
 			t.Skip("the bound is this program's, and as many rows take minutes there")
 		}

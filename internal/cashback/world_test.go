@@ -3,6 +3,7 @@ package cashback_test
 import (
 	"context"
 	"os"
+	"path"
 	"slices"
 	"sync"
 	"testing"
@@ -49,20 +50,27 @@ func eachWorld(t *testing.T, test func(t *testing.T, w *world)) {
 func eachFresh(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Parallel()
+	freshOnEach(t, false, test)
+}
+
+// eachLong is eachFresh for tests that ask little of the engine: on CockroachDB, which
+// takes long to make a database, they run when FLORIN_TEST_LONG is set.
+func eachLong(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Parallel()
+	freshOnEach(t, true, test)
+}
+
+func freshOnEach(t *testing.T, isLong bool, test func(t *testing.T, w *world)) {
+	t.Helper()
 	dbtest.Each(t, func(t *testing.T, url string) {
+		if isLong && path.Base(t.Name()) == string(database.Cockroach) && os.Getenv("FLORIN_TEST_LONG") == "" {
+			t.Skip("takes long on CockroachDB: set FLORIN_TEST_LONG=1")
+		}
 		fresh := dbtest.Fresh(t, url)
 		dbtest.Migrate(t, fresh)
 		test(t, newWorld(t, fresh))
 	})
-}
-
-// isLong is for tests of many steps that ask little of the engine: on CockroachDB
-// they run when FLORIN_TEST_LONG is set.
-func isLong(t *testing.T, w *world) {
-	t.Helper()
-	if w.db.Engine == database.Cockroach && os.Getenv("FLORIN_TEST_LONG") == "" {
-		t.Skip("takes long on CockroachDB: set FLORIN_TEST_LONG=1")
-	}
 }
 
 func newWorld(t *testing.T, url string) *world {

@@ -10,3 +10,11 @@ import "embed"
 //
 //go:embed schema
 var Schema embed.FS
+
+// CockroachBaseline is what the migrations make of an empty CockroachDB database,
+// as statements that make it at once, those in the table of versions among them. It
+// may be older than the newest migrations, which are then run after it. A test
+// writes it and holds it true (database.TestBaselineIsWhatTheMigrationsMake).
+//
+//go:embed baseline/cockroach.sql
+var CockroachBaseline string

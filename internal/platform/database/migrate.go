@@ -26,6 +26,18 @@ func Migrate(ctx context.Context, db *DB, log *slog.Logger) (int, error) {
 		return 0, err
 	}
 	defer provider.Close()
+	made := 0
+	if db.Engine == Cockroach {
+		if made, err = loadBaseline(ctx, db, provider, log); err != nil {
+			return made, fmt.Errorf("make the schema: %w", err)
+		}
+	}
+	applied, err := migrateStepByStep(ctx, provider, log)
+	return made + applied, err
+}
+
+// migrateStepByStep runs the migrations that the database has not seen.
+func migrateStepByStep(ctx context.Context, provider *goose.Provider, log *slog.Logger) (int, error) {
 	// Looked up without the lock: the usual start has nothing to do.
 	pending, err := provider.HasPending(ctx)
 	if err != nil {

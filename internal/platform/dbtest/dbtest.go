@@ -2,7 +2,7 @@
 // migrated one for each test package and engine, shared by its tests, which keep
 // apart by using accounts of their own.
 //
-// `make test` starts the engines and names them in FLORIN_TEST_POSTGRES_URL and
+// `make test` names the engines in FLORIN_TEST_POSTGRES_URL and
 // FLORIN_TEST_COCKROACH_URL (see withengines). Without these a test package
 // starts engines of its own, so that a plain `go test` works too. On a CockroachDB
 // of several regions FLORIN_TEST_REGIONS=a,b,c spreads each package's database over them.
@@ -167,16 +167,26 @@ func Second(t *testing.T, serverURL string) string {
 	return ""
 }
 
-// Migrate brings a fresh database's schema up to date. On CockroachDB it is copied
-// from a database of the same server that the migrations made.
+// Migrate brings a database's schema up to date.
 func Migrate(t testing.TB, url string) {
 	t.Helper()
 	db := Open(t, url, database.Options{})
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
-	if err := migrate(ctx, db, url); err != nil {
+	if err := migrate(ctx, db); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func migrate(ctx context.Context, db *database.DB) error {
+	if _, err := database.Migrate(ctx, db, slog.New(slog.DiscardHandler)); err != nil || db.Engine != database.Cockroach {
+		return err
+	}
+	// The tables of the next database begin in the last one's range. It never is
+	// GLOBAL: in the range of a table that is, CockroachDB refuses what follows a write
+	// in a transaction, even a split ("request timestamp too far in future").
+	_, err := db.Exec(ctx, "ALTER TABLE goose_db_version SPLIT AT VALUES (0)")
+	return err
 }
 
 // With is a database's URL with a parameter more, such as a session variable that
@@ -218,7 +228,8 @@ func (e *engine) start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
 	server := os.Getenv(e.variable)
-	isPassing := server == "" || slices.Contains(strings.Split(os.Getenv(passingServers), ","), string(e.name))
+	isOwn := server == throwaway.Own
+	isPassing := server == "" || isOwn || slices.Contains(strings.Split(os.Getenv(passingServers), ","), string(e.name))
 	if server == "" {
 		if os.Getenv("FLORIN_TEST_POSTGRES_URL")+os.Getenv("FLORIN_TEST_COCKROACH_URL") != "" {
 			return nil // the environment says which engines to use, and this is none
@@ -227,13 +238,9 @@ func (e *engine) start() error {
 			fmt.Fprintln(os.Stderr, "TESTS RUN ON POSTGRESQL ONLY: no CockroachDB found (set COCKROACH_BINARY or put cockroach on PATH)")
 			return nil
 		}
-		var err error
-		if e.folder, err = os.MkdirTemp("", "florin-test-"); err != nil {
-			return err
-		}
-		settings := strings.FieldsFunc(os.Getenv("FLORIN_DEV_CLUSTER_SETTINGS"), func(r rune) bool { return r == ',' || r == ' ' })
-		e.server, err = throwaway.Start(ctx, string(e.name), e.folder, settings, slog.New(slog.DiscardHandler))
-		if err != nil {
+	}
+	if server == "" || isOwn {
+		if err := e.startServer(ctx); err != nil {
 			return err
 		}
 		server = e.server.URL()
@@ -243,6 +250,16 @@ func (e *engine) start() error {
 	}
 	var err error
 	e.url, err = migrated(server)
+	return err
+}
+
+// startServer starts a server that ends with this package's tests.
+func (e *engine) startServer(ctx context.Context) (err error) {
+	if e.folder, err = os.MkdirTemp(os.Getenv(throwaway.FolderEnv), "florin-test-"); err != nil {
+		return err
+	}
+	settings := strings.FieldsFunc(os.Getenv("FLORIN_DEV_CLUSTER_SETTINGS"), func(r rune) bool { return r == ',' || r == ' ' })
+	e.server, err = throwaway.Start(ctx, string(e.name), e.folder, settings, slog.New(slog.DiscardHandler))
 	return err
 }
 
@@ -259,7 +276,7 @@ func migrated(serverURL string) (string, error) {
 		return "", err
 	}
 	defer db.Close()
-	if err := migrate(ctx, db, fresh); err != nil {
+	if err := migrate(ctx, db); err != nil {
 		return "", err
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), Timeout)
@@ -278,7 +295,9 @@ func (e *engine) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
 	_ = e.server.Stop(ctx)
-	_ = os.RemoveAll(e.folder)
+	if os.Getenv(throwaway.FolderEnv) == "" {
+		_ = os.RemoveAll(e.folder)
+	}
 }
 
 // create makes an empty database with a name of its own.

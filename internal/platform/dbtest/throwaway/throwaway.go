@@ -10,6 +10,14 @@ import (
 	"florin/internal/platform/database/embedded"
 )
 
+// Own, in place of a database's URL, tells a test package to start a server of its
+// own, in a folder of its own beneath the one that FolderEnv names, and to leave that
+// folder, whose logs are looked at afterwards.
+const (
+	Own       = "own"
+	FolderEnv = "FLORIN_TEST_FOLDER"
+)
+
 // memoryVariable is Go's own, for how large a program's heap may grow before it is
 // collected all the time.
 const memoryVariable = "GOMEMLIMIT"

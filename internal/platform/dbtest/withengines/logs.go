@@ -29,10 +29,10 @@ func logFolder(dir string) (string, error) {
 	return folder, nil
 }
 
-// searchLogs says which logs of the tests and of the engines that were started in
-// dir show a secret of a test, and how many lines do.
-func searchLogs(logs, dir string, databases []database) (leaks int, err error) {
-	folders := []string{logs}
+// searchLogs says which logs of the tests, of the engines that test packages started
+// in own, and of those started in dir show a secret of a test, and how many lines do.
+func searchLogs(logs, own, dir string, databases []database) (leaks int, err error) {
+	folders := []string{logs, own}
 	for _, d := range databases {
 		if d.server != nil {
 			folders = append(folders, filepath.Join(dir, d.kind))

@@ -10,7 +10,11 @@
 // run turns every failure into 1). The last line on stderr says which engines
 // the command ran on.
 //
-// FLORIN_TEST_PASSING_SERVERS tells the command which of them end with it.
+// Of CockroachDB each test package starts a server of its own (the variable says
+// "own"): one that has the tables of all of them is slow, since for much that
+// it does it looks at every table and every range that it has.
+//
+// FLORIN_TEST_PASSING_SERVERS tells the command which servers end with it.
 //
 // FLORIN_TEST_LOGS names a folder where tests keep the logs of what they start, and
 // the secrets that they use. In the end these logs and the engines' are searched for
@@ -110,6 +114,11 @@ func run(args []string) (code int, err error) {
 		return 2, err
 	}
 
+	own := filepath.Join(dir, "packages")
+	if err := os.Mkdir(own, 0o711); err != nil {
+		return 1, err
+	}
+
 	databases, missing, err := startAll(signals, dir, wanted, settings)
 	defer func() { err = errors.Join(err, stopAll(databases)) }()
 	if err != nil {
@@ -119,12 +128,15 @@ func run(args []string) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	if err := leaveToPackages(databases); err != nil {
+		return 1, err
+	}
 	fmt.Fprintln(os.Stderr, "withengines: running on", strings.Join(titles, " and "))
-	code, err = runCommand(signals, args, append(environment(databases), secrets.FolderEnv+"="+logs))
+	code, err = runCommand(signals, args, append(environment(databases), secrets.FolderEnv+"="+logs, throwaway.FolderEnv+"="+own))
 	if err != nil {
 		return code, err
 	}
-	leaks, err := searchLogs(logs, dir, databases)
+	leaks, err := searchLogs(logs, own, dir, databases)
 	if err != nil {
 		return max(code, 1), err
 	}
@@ -246,17 +258,32 @@ func introduce(databases []database) (titles []string, err error) {
 	return titles, nil
 }
 
+// leaveToPackages stops the servers that test packages start for themselves.
+func leaveToPackages(databases []database) error {
+	for i := range databases {
+		d := &databases[i]
+		if d.kind != embedded.Cockroach || d.server == nil {
+			continue
+		}
+		d.url = throwaway.Own
+		if err := stopAll(databases[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // environment is ours with the addresses of exactly these databases, and with those
 // that end when the command does.
 func environment(databases []database) []string {
 	env := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		return name == urlEnv[embedded.Postgres] || name == urlEnv[embedded.Cockroach] || name == passingEnv || name == secrets.FolderEnv
+		return name == urlEnv[embedded.Postgres] || name == urlEnv[embedded.Cockroach] || name == passingEnv || name == throwaway.FolderEnv || name == secrets.FolderEnv
 	})
 	var passing []string
 	for _, d := range databases {
 		env = append(env, urlEnv[d.kind]+"="+d.url)
-		if d.server != nil {
+		if d.server != nil && d.url != throwaway.Own {
 			passing = append(passing, d.kind)
 		}
 	}

@@ -48,8 +48,8 @@ func TestCommandRunsOnEveryEngine(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	first, second, _ := strings.Cut(out.String(), "|")
-	if !strings.Contains(second, "|postgres") {
-		t.Errorf("the command is not told that the servers end with it: %q", out)
+	if !strings.Contains(second, "|postgres\n") {
+		t.Errorf("the command is not told that PostgreSQL ends with it: %q", out)
 	}
 	if !strings.HasPrefix(first, "postgres://") || !strings.Contains(second, "from stdin") {
 		t.Errorf("the command saw %q", out)
@@ -58,7 +58,7 @@ func TestCommandRunsOnEveryEngine(t *testing.T) {
 	if _, err := embedded.Lookup(embedded.Cockroach); err != nil {
 		want = "FLORIN TESTS RAN ON POSTGRESQL ONLY: no CockroachDB found (set COCKROACH_BINARY or put cockroach on PATH)"
 		t.Log("*** NO COCKROACHDB HERE ***")
-	} else if !strings.HasPrefix(second, "postgres://") || !strings.Contains(errs.String(), " AND CockroachDB ") {
+	} else if !strings.HasPrefix(second, "own|") || !strings.Contains(errs.String(), " AND CockroachDB ") {
 		t.Errorf("no CockroachDB: %q %q", out, errs)
 	}
 	if !strings.Contains(errs.String(), want) {

@@ -32,6 +32,11 @@ const commitTries = 5
 // a later one asks again.
 const homeTimeout = time.Second
 
+// batchTimeout bounds a transaction with all its tries. It ends before the time of
+// database.InTx does, which is told as an outage: that of a batch was spent on what
+// was asked of it, or on waiting for others' locks.
+const batchTimeout = 18 * time.Second
+
 // executor is the one writer of balances in this process (group commit). Callers
 // hand in units and wait; workers take whatever is waiting, up to a limit and
 // without added delay, and run it as one transaction. An idle system so commits
@@ -42,6 +47,7 @@ type executor struct {
 	workers  int
 	batchMax int // commands a transaction; an atomic unit may be larger
 	queueMax int // commands waiting
+	timeout  time.Duration
 	metrics  *metrics
 	// homeRegion is this replica's, as configured.
 	homeRegion string
@@ -64,7 +70,7 @@ type unit struct {
 	origin  *audit.Origin
 	results []Result
 	size    int   // transfers, or about as much work
-	err     error // infrastructure: nothing of the unit was applied, or ErrCommitUnknown
+	err     error // infrastructure, database.ErrOutOfTime too: nothing of the unit was applied, or ErrCommitUnknown
 	waiter  *waiter
 }
 
@@ -96,7 +102,7 @@ func (u *unit) finish(err error) {
 
 func newExecutor(db *database.DB, now clock.Clock, o Options, m *metrics) *executor {
 	return &executor{
-		db: db, clock: now, workers: o.Workers, batchMax: o.BatchMax, queueMax: o.QueueMax, metrics: m,
+		db: db, clock: now, workers: o.Workers, batchMax: o.BatchMax, queueMax: o.QueueMax, timeout: batchTimeout, metrics: m,
 		homeRegion: o.HomeRegion,
 		queue:      make(chan *unit, o.QueueMax),
 	}
@@ -167,6 +173,9 @@ type worker struct {
 	*executor
 	journal *audit.Journal
 	isHome  bool // the journal's region is known
+	// isStuck says that a unit of the batch ran out of time alone, and nothing of it
+	// has ended in time since.
+	isStuck bool
 }
 
 func (w *worker) work() {
@@ -180,6 +189,7 @@ func (w *worker) work() {
 		}
 		var batch []*unit
 		batch, next = w.collect(next)
+		w.isStuck = false
 		w.execute(batch)
 	}
 }
@@ -218,10 +228,14 @@ func (e *executor) took(size int) {
 
 // execute runs a batch to its end. One that keeps meeting conflicts, or that
 // holds something the database refuses or a row that can't be read, is halved,
-// so that a unit's trouble stays its own.
+// so that a unit's trouble stays its own. So is one that runs out of time, until one
+// unit alone does: it may be the database that hangs, for which halves would wait one
+// after the other.
 func (w *worker) execute(batch []*unit) {
 	err := w.transact(batch)
-	if len(batch) > 1 && err != nil && !isOutage(err) {
+	isLate := errors.Is(err, database.ErrOutOfTime) && !isOutage(err)
+	w.isStuck = isLate && (w.isStuck || len(batch) == 1)
+	if len(batch) > 1 && err != nil && !isOutage(err) && !w.isStuck {
 		w.metrics.halved.Inc()
 		half := len(batch) / 2
 		w.execute(batch[:half])
@@ -236,7 +250,8 @@ func (w *worker) execute(batch []*unit) {
 	}
 }
 
-// isOutage says that the database was the trouble, not what was asked of it.
+// isOutage says that the database was the trouble, not what was asked of it. It is
+// none when the executor's own time was up.
 func isOutage(err error) bool {
 	return errors.Is(err, database.ErrUnavailable) || errors.Is(err, database.ErrCommitUnknown)
 }
@@ -268,7 +283,8 @@ func (w *worker) transact(batch []*unit) error {
 
 func (w *worker) try(batch []*unit, lookUpIDs bool) error {
 	// Not the callers' contexts: a batch belongs to many of them.
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), w.timeout)
+	defer cancel()
 	needed := keysOf(batch, lookUpIDs)
 	if w.db.Engine == database.Cockroach {
 		needed.first = w.crowd.first(needed)
@@ -289,6 +305,10 @@ func (w *worker) try(batch []*unit, lookUpIDs bool) error {
 		if b.isUnsure {
 			return errNotNew
 		}
+		// A statement that is not sent any more would be told as a lost connection.
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		events, err = b.save(ctx, tx, w.journal)
 		return err
 	})
@@ -297,6 +317,8 @@ func (w *worker) try(batch []*unit, lookUpIDs bool) error {
 		events.Committed()
 	case errors.Is(err, database.ErrCommitUnknown):
 		events.Unknown()
+	case database.TimedOut(err) && !isOutage(err):
+		err = fmt.Errorf("%w: %w", database.ErrOutOfTime, err) // COMMIT was not sent
 	}
 	if err == nil && w.db.Engine == database.Cockroach {
 		w.crowd.learn(needed, b)

@@ -34,7 +34,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		}),
 		halved: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "florin_executor_batches_halved_total",
-			Help: "Batches that were halved after conflicts or a refusal by the database.",
+			Help: "Batches that were halved after conflicts, a refusal by the database, or because they took too long.",
 		}),
 		repeated: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "florin_executor_batches_repeated_total",

@@ -284,7 +284,7 @@ func again(ctx context.Context, do func() error) error {
 	for range tries {
 		err = do()
 		passes := errors.Is(err, database.ErrConflict) || errors.Is(err, database.ErrUnavailable) ||
-			errors.Is(err, database.ErrCommitUnknown) || errors.Is(err, ledger.ErrOverloaded)
+			errors.Is(err, database.ErrOutOfTime) || errors.Is(err, database.ErrCommitUnknown) || errors.Is(err, ledger.ErrOverloaded)
 		if !passes {
 			return err
 		}

@@ -15,8 +15,9 @@ var (
 	// ErrUnavailable says that the database could not be reached until the
 	// tries were used up. Nothing was applied.
 	ErrUnavailable = errors.New("the database is unavailable")
-	// ErrOutOfTime comes with ErrUnavailable when the transaction did not end in the
-	// time that InTx gives it: the database hung, or it was asked for too much.
+	// ErrOutOfTime says that a transaction did not end in the time that it was given:
+	// the database hung, or it was asked for too much. From InTx it comes with
+	// ErrUnavailable.
 	ErrOutOfTime = errors.New("the transaction took too long")
 	// ErrCommitUnknown says that the connection was lost while the commit was
 	// under way: all of the transaction was applied or nothing. The caller must
@@ -39,6 +40,12 @@ const (
 	classOperatorIntervened  = "57P" // shutdown, crash, starting up
 	classNodeTrouble         = "58C" // CockroachDB: a range or a node can't be reached
 )
+
+// tooFarAhead is what CockroachDB says of a request that is dated further ahead than a
+// lease goes, as may be for a moment while tables become GLOBAL, whose writes are dated
+// ahead. The request was not carried out, and may be later. The error has no name but
+// this message, and no code.
+const tooFarAhead = "request timestamp too far in future"
 
 // UniqueViolation returns the name of the unique constraint that err is about,
 // or "".
@@ -95,7 +102,8 @@ func classify(err error) class {
 		case e.Code == codeTooManyConnections, e.Code == codeIdleInTransaction,
 			strings.HasPrefix(e.Code, classConnection),
 			strings.HasPrefix(e.Code, classOperatorIntervened),
-			strings.HasPrefix(e.Code, classNodeTrouble):
+			strings.HasPrefix(e.Code, classNodeTrouble),
+			e.Code == codeUncategorized && strings.Contains(e.Message, tooFarAhead):
 			return unavailable
 		}
 		return final

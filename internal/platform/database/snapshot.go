@@ -122,7 +122,7 @@ func (db *DB) timeOf(ctx context.Context, tx pgx.Tx) (Timestamp, error) {
 // isOutOfReach says whether an error of a read in the past is about its time:
 // there was no such database, table or column yet, or no version of that time is
 // kept. For the last CockroachDB has no code and no name but its message
-// (kvpb.BatchTimestampBeforeGCError), the one that this program looks at.
+// (kvpb.BatchTimestampBeforeGCError).
 func isOutOfReach(err error) bool {
 	e := sqlError(err)
 	if e == nil {

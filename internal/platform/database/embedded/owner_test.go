@@ -50,7 +50,17 @@ func startOwner(t *testing.T, kind, dir string, orphan bool) (owner *os.Process,
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if orphan {
+			return
+		}
+		// It ends with its owner, and its folder goes next.
+		for deadline := time.Now().Add(time.Minute); engine != 0 && process.Identify(engine) != "" && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
 	if _, err := fmt.Fscanf(out, "ready %d\n", &engine); err != nil {
 		t.Fatalf("owner did not start: %v", err)
 	}

@@ -70,24 +70,9 @@ func checkFile(t *testing.T, text string) *check {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sale *checkPurchase
-	var back *checkReturn
-	sold := map[string]bool{}
-	flush := func() {
-		switch {
-		case sale == nil:
-		case sold[sale.id]: // lines of one purchase stand together; what comes later is another under its id
-			c.rejected["duplicate_purchase"] += int64(len(sale.lines))
-			c.accepted -= int64(len(sale.lines))
-		default:
-			sold[sale.id] = true
-			c.sell(sale)
-		}
-		if back != nil {
-			c.takeBack(back)
-		}
-		sale, back = nil, nil
-	}
+	// All that is of one invoice, wherever it stands, counts where its first line does.
+	sales, backs := map[string]*checkPurchase{}, map[string]*checkReturn{}
+	var inOrder []any
 	for _, row := range rows[1:] {
 		if row[6] == "" {
 			c.rejected["customer_missing"]++
@@ -111,20 +96,29 @@ func checkFile(t *testing.T, text string) *check {
 		line := &checkLine{product: row[1], description: row[2], quantity: quantity, mills: mills}
 		if quantity < 0 {
 			line.quantity = -quantity
-			if back == nil || back.id != row[0] {
-				flush()
+			back := backs[row[0]]
+			if back == nil {
 				back = &checkReturn{id: row[0], customer: row[6], at: at}
+				backs[row[0]], inOrder = back, append(inOrder, back)
 			}
 			back.lines = append(back.lines, line)
 			continue
 		}
-		if sale == nil || sale.id != row[0] {
-			flush()
+		sale := sales[row[0]]
+		if sale == nil {
 			sale = &checkPurchase{id: row[0], customer: row[6], country: row[7], at: at, rewards: map[string]*checkReward{}}
+			sales[row[0]], inOrder = sale, append(inOrder, sale)
 		}
 		sale.lines = append(sale.lines, line)
 	}
-	flush()
+	for _, event := range inOrder {
+		switch event := event.(type) {
+		case *checkPurchase:
+			c.sell(event)
+		case *checkReturn:
+			c.takeBack(event)
+		}
+	}
 	return c
 }
 

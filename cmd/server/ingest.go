@@ -81,7 +81,10 @@ func (c *ingestCommand) Run(ctx context.Context) error {
 		return err
 	}
 	ran := clock.Stopwatch()
-	in, err := c.begin()
+	in, err := c.begin(ctx)
+	if err != nil && ctx.Err() != nil {
+		return interrupted()
+	}
 	if err != nil {
 		return err
 	}
@@ -95,8 +98,7 @@ func (c *ingestCommand) Run(ctx context.Context) error {
 	err = in.run(ctx)
 	in.progress.close()
 	if ctx.Err() != nil {
-		fmt.Fprintln(os.Stderr, "Interrupted; the same command goes on where this one ended.")
-		return errExit
+		return interrupted()
 	}
 	if err != nil {
 		return fmt.Errorf("%w; the same command goes on at line %d", err, max(1, in.state.Position.Line))
@@ -118,6 +120,11 @@ func (c *ingestCommand) Run(ctx context.Context) error {
 		return errExit
 	}
 	return err
+}
+
+func interrupted() error {
+	fmt.Fprintln(os.Stderr, "Interrupted; the same command goes on where this one ended.")
+	return errExit
 }
 
 func (s *ingestSummary) print() {
@@ -160,10 +167,16 @@ type ingestion struct {
 	handled  ingestPosition
 }
 
-// begin opens everything, where an earlier run ended if there was one.
-func (c *ingestCommand) begin() (in *ingestion, err error) {
+// begin finds what is scattered, and opens everything, where an earlier run ended if
+// there was one.
+func (c *ingestCommand) begin(ctx context.Context) (in *ingestion, err error) {
 	mapping := ingestMapping{c.Column, c.Set}
-	in = &ingestion{command: c, sender: newIngestSender(c.URL, c.APIKey), counts: newIngestCounts()}
+	in = &ingestion{command: c, sender: newIngestSender(c.URL, c.APIKey), counts: newIngestCounts(), progress: newProgress()}
+	defer func() {
+		if err != nil {
+			in.progress.close()
+		}
+	}()
 	input, err := inputHash(c.File, in.sender.url, mapping)
 	if err != nil {
 		return nil, err
@@ -175,17 +188,25 @@ func (c *ingestCommand) begin() (in *ingestion, err error) {
 		// The report would be without its beginning.
 		in.state, in.isResumed = ingestState{Input: input, Counts: newIngestCounts()}, false
 	}
-	if in.reader, err = openIngest(c.File, mapping, in.state.Position); err != nil {
+	found, err := os.Stat(c.File)
+	if err != nil {
+		return nil, err
+	}
+	in.size = found.Size()
+	apart, err := findScattered(ctx, c.File, mapping, scatteredMax, func(read int64) {
+		in.progress.show("read "+filepath.Base(c.File), "for purchases whose lines stand apart", read, in.size)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if in.reader, err = openIngest(c.File, mapping, apart, in.state.Position); err != nil {
 		return nil, err
 	}
 	if in.report, err = openRejected(c.Rejected, in.reader.header, in.state.RejectedBytes); err != nil {
 		in.reader.close()
 		return nil, err
 	}
-	if found, err := in.reader.file.Stat(); err == nil {
-		in.size = found.Size()
-	}
-	in.handled, in.progress = in.state.Position, newProgress()
+	in.handled = in.state.Position
 	return in, nil
 }
 
@@ -210,7 +231,7 @@ func (in *ingestion) finish() error {
 }
 
 // run takes the file in, in its order: what a line says of a customer counts for
-// the lines after it.
+// the lines after it. What is scattered is sent where its first line stands.
 func (in *ingestion) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		group, err := in.reader.group()
@@ -230,7 +251,7 @@ func (in *ingestion) run(ctx context.Context) error {
 }
 
 func (in *ingestion) add(ctx context.Context, group *ingestGroup) error {
-	for i, item := range group.items() {
+	for i, item := range group.items {
 		if len(in.pending) > 0 && in.pending[0].kind != item.kind || in.isFull() {
 			// Between two items of a group there is no place to go on at.
 			flush := in.save
@@ -312,5 +333,5 @@ func (in *ingestion) save(ctx context.Context) error {
 
 func (in *ingestion) show() {
 	lines, rejected := in.state.Counts.Lines+in.counts.Lines, sum(in.state.Counts.Rejected)+sum(in.counts.Rejected)
-	in.progress.show("ingest "+filepath.Base(in.command.File), fmt.Sprintf("%d lines, %d rejected", lines, rejected), in.reader.read.Load(), in.size)
+	in.progress.show("ingest "+filepath.Base(in.command.File), fmt.Sprintf("%d lines, %d rejected", lines, rejected), in.reader.consumed.Load(), in.size)
 }

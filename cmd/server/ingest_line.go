@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"florin/internal/cashback"
 	"florin/internal/money"
@@ -15,6 +16,7 @@ import (
 func (l *ingestLine) check() {
 	l.checkPurchaseID()
 	l.checkParties()
+	l.checkLengths()
 	l.checkQuantity()
 	l.checkPrice()
 	l.checkTime()
@@ -45,6 +47,22 @@ func (l *ingestLine) checkParties() {
 			l.reject(c.code+"_missing", "%s", c.message)
 		case !id.IsPossible(value):
 			l.reject(c.code+"_invalid", "it must be 1 to %d characters of A-Z a-z 0-9 _ - . :", id.MaxLength)
+		}
+	}
+}
+
+// checkLengths bounds what a purchase of many lines takes: a request that is too large
+// is refused whole.
+func (l *ingestLine) checkLengths() {
+	for _, c := range []struct{ column, most int }{
+		{colProduct, cashback.MaxProductLength},
+		{colDescription, cashback.MaxDescriptionLength},
+		{colCategory, cashback.MaxProductLength},
+		{colMCC, cashback.MaxMCCLength},
+		{colCountry, cashback.MaxCountryLength},
+	} {
+		if value := l.values[c.column]; len(value) > c.most && utf8.RuneCountInString(value) > c.most {
+			l.reject("text_too_long", "%s must have at most %d characters", ingestColumns[c.column], c.most)
 		}
 	}
 }
@@ -83,6 +101,14 @@ func (l *ingestLine) checkTime() {
 func (l *ingestLine) quantity() int64 {
 	n, _ := strconv.ParseInt(l.values[colQuantity], 10, 64)
 	return n
+}
+
+// kind is what the line is a part of.
+func (l *ingestLine) kind() ingestKind {
+	if l.quantity() < 0 {
+		return ingestReturns
+	}
+	return ingestPurchases
 }
 
 // size is about how many bytes the line takes, here and on the wire.

@@ -21,8 +21,8 @@ const (
 	// recordMax bounds a record of the file in bytes: a quote that is never closed
 	// would have all the rest taken for one field.
 	recordMax = 64 << 10
-	// looseMax bounds the lines between two of one purchase that can't be told to be
-	// of any.
+	// looseMax bounds the lines behind one of a purchase that can't be told to be of
+	// any.
 	looseMax = 1000
 )
 
@@ -61,9 +61,13 @@ type ingestLine struct {
 // lineProblem is why a line is rejected.
 type lineProblem struct{ code, message string }
 
-// ingestGroup are adjacent lines of one purchase id, with what stands between them.
+// ingestGroup are adjacent lines of one purchase id, with what stands between them,
+// and what is to be sent in their place.
 type ingestGroup struct {
+	id    string // empty when it can't be told: each line is for itself then
 	lines []*ingestLine
+	own   int // of the first lines: the purchase's, with what stands between them
+	items []ingestItem
 	end   ingestPosition // behind them
 }
 
@@ -71,22 +75,21 @@ type ingestGroup struct {
 type ingestPosition struct {
 	Offset int64 `json:"offset"` // bytes of the text
 	Line   int64 `json:"line"`   // that comes next
-	// TooLong is the purchase whose lines before were too many: its others, which
-	// come next, are rejected too. Empty for none.
-	TooLong string `json:"tooLong,omitempty"`
 }
 
-// ingestReader reads a file's groups, in its order. It holds one at a time.
+// ingestReader reads a file's groups, in its order. It holds one at a time, and what
+// is scattered.
 type ingestReader struct {
-	file     *os.File
-	read     *atomic.Int64 // bytes of the file
-	guard    *guard
-	csv      *csv.Reader
-	header   []string
-	source   [columnCount]int // index of the column; -1 for none
-	constant [columnCount]string
-	at       ingestPosition
-	start    ingestPosition // where csv began
+	file      *os.File
+	consumed  *atomic.Int64 // bytes of the file
+	scattered scattered
+	guard     *guard
+	csv       *csv.Reader
+	header    []string
+	source    [columnCount]int // index of the column; -1 for none
+	constant  [columnCount]string
+	at        ingestPosition
+	start     ingestPosition // where csv began
 	// isCounted says that start.Line is the line at start, not that of the first
 	// record after it: blank lines may stand between.
 	isCounted bool
@@ -117,14 +120,14 @@ func (m ingestMapping) check() error {
 	return nil
 }
 
-// openIngest opens a file and reads its header. It goes on at a position that an
-// earlier reader of the same file and mapping returned; the zero one is the
-// beginning. Close the reader after use.
-func openIngest(path string, mapping ingestMapping, at ingestPosition) (r *ingestReader, err error) {
+// openIngest opens a file of which it is known what is scattered, and reads its header.
+// It goes on at a position that an earlier reader of the same file and mapping
+// returned; the zero one is the beginning. Close the reader after use.
+func openIngest(path string, mapping ingestMapping, apart scattered, at ingestPosition) (r *ingestReader, err error) {
 	if err := mapping.check(); err != nil {
 		return nil, err
 	}
-	r = &ingestReader{at: at}
+	r = &ingestReader{scattered: apart, at: at}
 	header, begin, err := readHeader(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -139,7 +142,7 @@ func openIngest(path string, mapping ingestMapping, at ingestPosition) (r *inges
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r.file, r.read = file, text.read
+	r.file, r.consumed = file, text.read
 	if _, err := io.CopyN(io.Discard, text, r.at.Offset); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: go on at byte %d: %w", path, r.at.Offset, err), file.Close())
 	}
@@ -274,17 +277,34 @@ func (g *guard) record(end int64) string {
 	return strings.Trim(strings.ToValidUTF8(string(g.text[:end-g.at]), "\ufffd"), "\r\n")
 }
 
-// group is the next one; io.EOF after the last.
+// group is the next one, and what is to be sent of it; io.EOF after the last. A
+// purchase is taken whole or not at all.
 func (r *ingestReader) group() (*ingestGroup, error) {
+	g, err := r.read()
+	if err != nil || g.own == 0 {
+		return g, err
+	}
+	own := g.lines[:g.own]
+	p := r.scattered[g.id]
+	if p == nil {
+		p = &filePurchase{}
+		p.add(own)
+	}
+	if p.isRejected() {
+		p.reject(own)
+	} else {
+		g.items = p.items(own)
+	}
+	return g, nil
+}
+
+// read is group without a judgement of its lines together.
+func (r *ingestReader) read() (*ingestGroup, error) {
 	first, err := r.line()
 	if err != nil {
 		return nil, err
 	}
-	g := &ingestGroup{lines: []*ingestLine{first}}
-	id := first.values[colPurchase]
-	if id != "" && id != r.at.TooLong {
-		r.at.TooLong = ""
-	}
+	g := &ingestGroup{id: first.values[colPurchase], lines: []*ingestLine{first}}
 	loose := 0 // at the end
 	for {
 		line, err := r.peek()
@@ -295,11 +315,7 @@ func (r *ingestReader) group() (*ingestGroup, error) {
 			return nil, err
 		}
 		isLoose := line.values[colPurchase] == ""
-		if !isLoose && line.values[colPurchase] != id || loose >= looseMax {
-			break
-		}
-		if len(g.lines) >= cashback.MaxLines && !isLoose {
-			r.at.TooLong = id
+		if !isLoose && (line.values[colPurchase] != g.id || len(g.lines) >= cashback.MaxLines) || loose >= looseMax {
 			break
 		}
 		if isLoose {
@@ -310,38 +326,14 @@ func (r *ingestReader) group() (*ingestGroup, error) {
 		g.lines = append(g.lines, line)
 		r.next = nil
 	}
-	r.judge(g, id, len(g.lines)-loose)
+	if g.id != "" {
+		g.own = len(g.lines) - loose
+	}
 	if r.next != nil {
-		r.at.Offset, r.at.Line = r.nextAt.Offset, r.nextAt.Line
+		r.at = r.nextAt
 	}
 	g.end = r.at
 	return g, nil
-}
-
-// judge rejects lines that are wrong for what their neighbours are. own is how many
-// of the group's first lines are the purchase's, with what stands between them: it is
-// taken whole or not at all.
-func (r *ingestReader) judge(g *ingestGroup, id string, own int) {
-	if id == "" {
-		return // each line for itself
-	}
-	lines := g.lines[:own]
-	if r.at.TooLong != "" {
-		for _, line := range lines {
-			line.reject("too_many_lines", "a purchase has at most %d lines", cashback.MaxLines)
-		}
-		return
-	}
-	for _, line := range lines[1:] {
-		line.compare(lines[0])
-	}
-	wrong := slices.IndexFunc(lines, func(l *ingestLine) bool { return l.problem != nil })
-	if wrong < 0 {
-		return
-	}
-	for _, line := range lines {
-		line.reject("purchase_incomplete", "line %d of the same purchase is rejected: %s", lines[wrong].number, lines[wrong].problem.code)
-	}
 }
 
 // compare rejects a line that says something else of its purchase than the first.

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +40,7 @@ func ingestFile(t rapid.TB, folder, text string, isZipped bool) string {
 // told is a group in short: each item with its lines, then what is rejected.
 func told(g *ingestGroup) string {
 	var out []string
-	for _, item := range g.items() {
+	for _, item := range g.items {
 		text := string(item.kind) + " " + item.lines[0].values[colPurchase] + ":"
 		for _, line := range item.lines {
 			text += fmt.Sprintf(" %d=%d", line.number, line.quantity())
@@ -56,7 +58,11 @@ func told(g *ingestGroup) string {
 // groupsOf reads all of a file from a position on.
 func groupsOf(t rapid.TB, path string, mapping ingestMapping, at ingestPosition) (groups []string, ends []ingestPosition, err error) {
 	t.Helper()
-	r, err := openIngest(path, mapping, at)
+	apart, err := findScattered(context.Background(), path, mapping, scatteredMax, func(int64) {})
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := openIngest(path, mapping, apart, at)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -73,7 +79,7 @@ func groupsOf(t rapid.TB, path string, mapping ingestMapping, at ingestPosition)
 	}
 }
 
-func TestAdjacentLinesAreOnePurchase(t *testing.T) {
+func TestLinesOfOneIDAreOnePurchase(t *testing.T) {
 	t.Parallel()
 	line := func(id, quantity string) string {
 		return id + ",shop,ada,cup," + quantity + ",1.50,EUR,2026-01-31T09:30:00Z\n"
@@ -86,7 +92,16 @@ func TestAdjacentLinesAreOnePurchase(t *testing.T) {
 		"one":                       {line("p1", "1"), []string{"purchases p1: 2=1"}},
 		"no break at the end":       {strings.TrimSuffix(line("p1", "1"), "\n"), []string{"purchases p1: 2=1"}},
 		"several lines":             {line("p1", "1") + line("p1", "2") + line("p2", "3"), []string{"purchases p1: 2=1 3=2", "purchases p2: 4=3"}},
-		"apart":                     {line("p1", "1") + line("p2", "2") + line("p1", "3"), []string{"purchases p1: 2=1", "purchases p2: 3=2", "purchases p1: 4=3"}},
+		"apart":                     {line("p1", "1") + line("p2", "2") + line("p1", "3"), []string{"purchases p1: 2=1 4=3", "purchases p2: 3=2", ""}},
+		"in three places":           {line("p1", "1") + line("p2", "2") + line("p1", "3") + line("p2", "4") + line("p1", "5"), []string{"purchases p1: 2=1 4=3 6=5", "purchases p2: 3=2 5=4", "", "", ""}},
+		"apart, come back":          {line("c1", "-1") + line("p2", "2") + line("c1", "-3"), []string{"returns c1: 2=-1 4=-3", "purchases p2: 3=2", ""}},
+		"apart, come back later":    {line("p1", "1") + line("p2", "2") + line("p1", "-3") + line("p1", "4"), []string{"purchases p1: 2=1 5=4", "purchases p2: 3=2", "returns p1: 4=-3"}},
+		"apart, a bad line first":   {line("p1", "1") + line("p1", "0") + line("p2", "2") + line("p1", "3"), []string{"2 purchase_incomplete; 3 quantity_invalid", "purchases p2: 4=2", "5 purchase_incomplete"}},
+		"apart, a bad line later":   {line("p1", "1") + line("p2", "2") + line("p1", "0"), []string{"2 purchase_incomplete", "purchases p2: 3=2", "4 quantity_invalid"}},
+		"apart, another customer":   {line("p1", "1") + line("p2", "2") + "p1,shop,bob,cup,1,1.50,EUR,2026-01-31T09:30:00Z\n", []string{"2 purchase_incomplete", "purchases p2: 3=2", "4 line_differs"}},
+		"apart, a broken one":       {line("p1", "1") + "p1,shop\n" + line("p2", "2") + line("p1", "3"), []string{"purchases p1: 2=1 5=3; 3 line_invalid", "purchases p2: 4=2", ""}},
+		"a long product":            {"p1,shop,ada," + strings.Repeat("é", 101) + ",1,1.50,EUR,2026-01-31T09:30:00Z\n", []string{"2 text_too_long"}},
+		"a product just as long":    {"p1,shop,ada," + strings.Repeat("é", 100) + ",1,1.50,EUR,2026-01-31T09:30:00Z\n", []string{"purchases p1: 2=1"}},
 		"what came back":            {line("c1", "-1") + line("c1", "-2"), []string{"returns c1: 2=-1 3=-2"}},
 		"bought and come back":      {line("p1", "1") + line("p1", "-2") + line("p1", "3"), []string{"purchases p1: 2=1 4=3; returns p1: 3=-2"}},
 		"blank lines":               {"\n\n" + line("p1", "1") + "\n" + line("p1", "2") + "\n\n\n" + line("p2", "3"), []string{"purchases p1: 4=1 6=2", "purchases p2: 10=3"}},
@@ -135,7 +150,7 @@ func TestColumnsAreFound(t *testing.T) {
 	columns := map[string]string{"purchaseId": "No", "customerId": "Who", "product": "What", "quantity": "N", "unitPrice": "Price", "timestamp": "When", "description": "Description"}
 	set := map[string]string{"merchantId": "shop", "currency": "EUR", "country": "DE"}
 	path := ingestFile(t, t.TempDir(), text, false)
-	r, err := openIngest(path, ingestMapping{columns, set}, ingestPosition{})
+	r, err := openIngest(path, ingestMapping{columns, set}, nil, ingestPosition{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,8 +206,12 @@ func TestAPurchaseWithTooManyLinesIsRejectedInAll(t *testing.T) {
 	t.Parallel()
 	line := "p1,shop,ada,cup,1,1.50,EUR,2026-01-31T09:30:00Z\n"
 	after := "p2" + line[2:]
-	for lines, want := range map[int]int{cashback.MaxLines: 0, cashback.MaxLines + 1: cashback.MaxLines + 1, 2*cashback.MaxLines + 5: 2*cashback.MaxLines + 5} {
-		path := ingestFile(t, t.TempDir(), ingestHeader+strings.Repeat(line, lines)+after, false)
+	type place struct{ before, after int } // lines of it, before and after another purchase
+	for lines, want := range map[place]int{
+		{cashback.MaxLines, 0}: 0, {cashback.MaxLines + 1, 0}: cashback.MaxLines + 1, {2*cashback.MaxLines + 5, 0}: 2*cashback.MaxLines + 5,
+		{cashback.MaxLines - 1, 1}: 0, {cashback.MaxLines, 1}: cashback.MaxLines + 1, {1, 2 * cashback.MaxLines}: 2*cashback.MaxLines + 1,
+	} {
+		path := ingestFile(t, t.TempDir(), ingestHeader+strings.Repeat(line, lines.before)+after+strings.Repeat(line, lines.after), false)
 		var groups []string
 		for at := (ingestPosition{}); ; {
 			rest, ends, err := groupsOf(t, path, ingestMapping{}, at)
@@ -204,12 +223,110 @@ func TestAPurchaseWithTooManyLinesIsRejectedInAll(t *testing.T) {
 			}
 			groups, at = append(groups, rest[0]), ends[0] // one at a time
 		}
-		if got := strings.Count(strings.Join(groups, ";"), "too_many_lines"); got != want {
-			t.Errorf("of %d lines %d are too many, want %d", lines, got, want)
+		all := strings.Join(groups, ";")
+		if got := strings.Count(all, "too_many_lines"); got != want {
+			t.Errorf("of %v lines %d are too many, want %d", lines, got, want)
 		}
-		if last := groups[len(groups)-1]; last != fmt.Sprintf("purchases p2: %d=1", lines+2) {
-			t.Errorf("then %q", last)
+		if !strings.Contains(all, fmt.Sprintf("purchases p2: %d=1", lines.before+2)) || strings.Contains(all, "purchases p1") != (want == 0) {
+			t.Errorf("%v: %.200s", lines, all)
 		}
+	}
+}
+
+// However lines are scattered, each purchase and return is sent once, with all its
+// lines, where the first of them stands.
+func TestScatteredLinesAreGathered(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		text, n := ingestHeader, 1
+		var order []string
+		want := map[string]string{}
+		for range rapid.IntRange(0, 40).Draw(t, "lines") {
+			n++
+			id := rapid.SampledFrom([]string{"p1", "p2", "p3", "p4"}).Draw(t, "id")
+			quantity := rapid.SampledFrom([]string{"1", "-1", "7"}).Draw(t, "quantity")
+			text += id + ",shop,ada,cup," + quantity + ",1.50,EUR,2026-01-31T09:30:00Z\n"
+			item := "purchases " + id + ":"
+			if quantity == "-1" {
+				item = "returns " + id + ":"
+			}
+			if want[item] == "" {
+				order = append(order, item)
+			}
+			want[item] += fmt.Sprintf(" %d=%s", n, quantity)
+		}
+		groups, _, err := groupsOf(t, ingestFile(t, folder, text, false), ingestMapping{}, ingestPosition{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, group := range groups {
+			if group != "" {
+				got = append(got, strings.Split(group, "; ")...)
+			}
+		}
+		for i, item := range order {
+			order[i] = item + want[item]
+		}
+		// Of what begins in one group, purchases come before returns.
+		slices.Sort(got)
+		slices.Sort(order)
+		if !slices.Equal(got, order) {
+			t.Fatalf("%q\nwant %q\nof\n%s", got, order, text)
+		}
+	})
+}
+
+func TestAFileInNoOrderHasToBeSorted(t *testing.T) {
+	t.Parallel()
+	text := ingestHeader
+	for range 2 {
+		for i := range 50 {
+			text += fmt.Sprintf("p%d,shop,ada,cup,1,1.50,EUR,2026-01-31T09:30:00Z\n", i)
+		}
+	}
+	path := ingestFile(t, t.TempDir(), text, true)
+	for most, isTooMuch := range map[int]bool{20_000: true, 100_000: false} {
+		apart, err := findScattered(t.Context(), path, ingestMapping{}, most, func(int64) {})
+		if isTooMuch && (err == nil || !strings.Contains(err.Error(), "sort the file")) || !isTooMuch && (err != nil || len(apart) != 50) {
+			t.Errorf("with %d bytes: %d purchases, %v", most, len(apart), err)
+		}
+	}
+}
+
+// What the filter takes for an id that it knows is looked at again.
+func TestAFilterForgetsNothing(t *testing.T) {
+	t.Parallel()
+	f := newFilter(0)
+	mistaken := 0
+	for i := range 20_000 { // three bits for each
+		if f.add(fmt.Sprint("p", i)) {
+			mistaken++
+		}
+	}
+	if mistaken == 0 || mistaken == 20_000 {
+		t.Errorf("%d are mistaken", mistaken)
+	}
+	for i := range 20_000 {
+		if !f.add(fmt.Sprint("p", i)) {
+			t.Fatalf("p%d is forgotten", i)
+		}
+	}
+}
+
+func TestNothingIsScatteredThatOnlySeemsSo(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	text.WriteString(ingestHeader)
+	for i := range 20_000 { // some of which the filter takes for others
+		fmt.Fprintf(&text, "p%d,shop,ada,cup,1,1.50,EUR,2026-01-31T09:30:00Z\n", i)
+	}
+	text.WriteString("p7,shop,ada,cup,1,1.50,EUR,2026-01-31T09:30:00Z\n")
+	path := ingestFile(t, t.TempDir(), text.String(), true)
+	apart, err := findScattered(t.Context(), path, ingestMapping{}, scatteredMax, func(int64) {})
+	if err != nil || len(apart) != 1 || apart["p7"] == nil {
+		t.Errorf("%d purchases, %v", len(apart), err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"florin/internal/cashback"
 	"florin/internal/platform/clock"
 )
 
@@ -33,27 +34,12 @@ type ingestItem struct {
 	size  int // about, in bytes
 }
 
-// items are what is to be sent of a group: what was bought, and what came back under
-// the same id. A line that was rejected belongs to none.
-func (g *ingestGroup) items() (items []ingestItem) {
-	purchase, returned := ingestItem{kind: ingestPurchases}, ingestItem{kind: ingestReturns}
-	for _, line := range g.lines {
-		if line.problem != nil {
-			continue
-		}
-		item := &purchase
-		if line.quantity() < 0 {
-			item = &returned
-		}
-		item.lines = append(item.lines, line)
-		item.size += line.size()
+// add takes a line over if it is of the item's kind.
+func (i *ingestItem) add(line *ingestLine) {
+	if line.kind() == i.kind {
+		i.lines = append(i.lines, line)
+		i.size += line.size()
 	}
-	for _, item := range []ingestItem{purchase, returned} {
-		if len(item.lines) > 0 {
-			items = append(items, item)
-		}
-	}
-	return items
 }
 
 // The API's request, in JSON.
@@ -191,7 +177,7 @@ func (s *ingestSender) try(ctx context.Context, items []ingestItem, open *[]int,
 	for i, index := range *open {
 		asked[i] = items[index]
 	}
-	body, err := json.Marshal(map[ingestKind][]ingestItem{kind: asked})
+	body, err := json.Marshal(map[string]any{string(kind): asked, "source": cashback.SourceFile})
 	if err != nil {
 		return 0, err
 	}

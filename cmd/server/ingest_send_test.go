@@ -29,13 +29,16 @@ func newScripted(t *testing.T, steps ...func(w http.ResponseWriter, ids []string
 	s := &scripted{steps: steps}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		var batch map[string][]struct{ PurchaseID, ReturnID string }
-		if err := json.Unmarshal(body, &batch); err != nil || r.Header.Get("Authorization") != "Bearer key" || r.Method != http.MethodPost {
+		var batch struct {
+			Purchases, Returns []struct{ PurchaseID, ReturnID string }
+			Source             string
+		}
+		if err := json.Unmarshal(body, &batch); err != nil || batch.Source != "file" || r.Header.Get("Authorization") != "Bearer key" || r.Method != http.MethodPost {
 			t.Errorf("%s %v: %v\n%s", r.Method, r.Header, err, body)
 		}
 		kind := strings.Split(r.URL.Path, "/")[3]
 		var ids []string
-		for _, item := range batch[kind] {
+		for _, item := range append(batch.Purchases, batch.Returns...) {
 			ids = append(ids, item.PurchaseID+item.ReturnID)
 		}
 		s.mu.Lock()
@@ -158,7 +161,7 @@ func runIngest(t *testing.T, url, path string, batch int) (summary string, repor
 	if err := c.check(); err != nil {
 		t.Fatal(err)
 	}
-	in, err := c.begin()
+	in, err := c.begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +180,7 @@ func TestAFileIsSentInItsOrder(t *testing.T) {
 		return id + ",shop,ada,cup," + quantity + ",1.50,EUR,2026-01-31T09:30:00Z\n"
 	}
 	server := newScripted(t)
-	path := ingestFile(t, t.TempDir(), ingestHeader+line("p1", "1")+line("p1", "1")+line("p2", "1")+line("p3", "1")+line("c1", "-1")+line("p4", "1")+line("p4", "-1")+line("p5", "1"), false)
+	path := ingestFile(t, t.TempDir(), ingestHeader+line("p1", "1")+line("p1", "1")+line("p2", "1")+line("p3", "1")+line("c1", "-1")+line("p4", "1")+line("p4", "-1")+line("p5", "1")+line("c1", "-1")+line("p2", "1"), false)
 	counts, report, err := runIngest(t, server.URL, path, 2)
 	if err != nil || report != "" {
 		t.Fatal(err, report)
@@ -185,7 +188,7 @@ func TestAFileIsSentInItsOrder(t *testing.T) {
 	if asked := strings.Join(server.asked, "; "); asked != "purchases p1 p2; purchases p3; returns c1; purchases p4; returns p4; purchases p5" {
 		t.Error(asked)
 	}
-	if counts != `{"lines":8,"purchases":{"accepted":5},"returns":{"accepted":2},"rejectedBy":{}}` {
+	if counts != `{"lines":10,"purchases":{"accepted":5},"returns":{"accepted":2},"rejectedBy":{}}` {
 		t.Error(counts)
 	}
 	if left, _ := filepath.Glob(path + "*"); len(left) != 1 {
@@ -207,6 +210,9 @@ func TestARunGoesOnWhereverOneEnded(t *testing.T) {
 			quantity = "0"
 		}
 		text += fmt.Sprintf("p%d,shop,ada,cup,%s,1.50,EUR,2026-01-31T09:30:00Z\n", i/2, quantity)
+		if i%4 == 0 { // a later line of an earlier purchase
+			text += fmt.Sprintf("p%d,shop,ada,pot,1,1.50,EUR,2026-01-31T09:30:00Z\n", i/4)
+		}
 	}
 	whole := newScripted(t)
 	wantCounts, wantReport, err := runIngest(t, whole.URL, ingestFile(t, t.TempDir(), text, false), 3)

@@ -151,7 +151,8 @@ func hasBytes(path string, size int64) bool {
 	return err == nil && found.Size() >= size
 }
 
-// add appends lines, in their order in the file.
+// add appends lines, those of one call in their order in the file. Lines that the
+// server did not take stand where their purchase was sent.
 func (r *rejectedReport) add(lines []*ingestLine) error {
 	slices.SortStableFunc(lines, func(a, b *ingestLine) int { return int(a.number - b.number) })
 	records := make([][]string, len(lines))

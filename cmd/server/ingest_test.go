@@ -80,10 +80,10 @@ func TestIngestTakesAFileIn(t *testing.T) {
 				"--set", "merchantId=shop", "--set", "currency=GBP"))
 		}
 		const (
-			counts = `{"lines":19,"purchases":{"accepted":2,"held":2},"rejected":11,"rejectedBy":{` +
-				`"customer_missing":1,"duplicate_purchase":1,"invalid_request":1,"line_invalid":2,"nothing_to_return":1,"price_invalid":1,"purchase_incomplete":1,"quantity_invalid":2,"time_invalid":1},"returns":{"applied":1}}`
-			// 1% of 35.64 less 5.10, and of 11.10.
-			figures = `{"remaining":"99999.58","reversed":"0.05","rewards":2}`
+			counts = `{"lines":19,"purchases":{"accepted":2,"held":2},"rejected":10,"rejectedBy":{` +
+				`"customer_missing":1,"invalid_request":1,"line_invalid":2,"nothing_to_return":1,"price_invalid":1,"purchase_incomplete":1,"quantity_invalid":2,"time_invalid":1},"returns":{"applied":1}}`
+			// 1% of 35.64 less 5.10, and of 12.95 on two lines that stand apart.
+			figures = `{"remaining":"99999.56","reversed":"0.05","rewards":2}`
 		)
 		for range 2 {
 			summary := run()
@@ -109,12 +109,15 @@ func TestIngestTakesAFileIn(t *testing.T) {
 				t.Errorf("its state is left: %v", err)
 			}
 		}
+		if returned := p.mustCall(200, "GET", "/api/v1/returns/C536379", nil); returned["source"] != "file" {
+			t.Errorf("%v", returned)
+		}
 		enterCustomers(p, "GBP", "13047") // whose purchases were held
 		for deadline := time.Now().Add(startMax); ; time.Sleep(20 * time.Millisecond) {
 			held := p.mustCall(200, "GET", "/api/v1/purchases/536367", nil)
 			if held["status"] == "ACCEPTED" {
 				lines := held["lines"].([]any)
-				if last := lines[2].(map[string]any); held["amount"] != "84.53" || len(lines) != 3 || last["description"] != `HOME BUILDING BLOCK "WORD"` || held["timestamp"] != "2010-12-01T08:34:00Z" {
+				if last := lines[2].(map[string]any); held["amount"] != "84.53" || len(lines) != 3 || last["description"] != `HOME BUILDING BLOCK "WORD"` || held["timestamp"] != "2010-12-01T08:34:00Z" || held["source"] != "file" {
 					t.Errorf("%v", held)
 				}
 				break

@@ -77,7 +77,7 @@ func campaignOf(c cashback.Campaign) Campaign {
 		Condition: t.Condition, LineCondition: t.LineCondition, MinimumSpend: moneyUnlessZero(t.MinimumSpend, t.Currency), Reward: campaignRewardOf(t),
 		Budget: moneyOf(t.Budget, t.Currency), BudgetEnd: string(t.BudgetEnd),
 		Funding: CampaignFunding{Kind: string(t.Funding.Kind), AccountID: t.Funding.AccountID, MerchantPercent: numberUnlessZero(t.Funding.MerchantPercent)},
-		Group:   cmp.Or(t.Group, defaultGroup), Priority: t.Priority, ClickHours: t.ClickHours, ReturnDays: t.ReturnDays, CreatedBy: c.CreatedBy, CreatedAt: c.CreatedAt,
+		Group:   cmp.Or(t.Group, rules.DefaultGroup), Priority: t.Priority, ClickHours: t.ClickHours, ReturnDays: t.ReturnDays, CreatedBy: c.CreatedBy, CreatedAt: c.CreatedAt,
 	}
 	caps := CampaignCaps{
 		PerPurchase: moneyUnlessZero(t.Caps.PerPurchase, t.Currency), PerCustomer: moneyUnlessZero(t.Caps.PerCustomer, t.Currency), CustomerPeriod: string(t.Caps.CustomerPeriod),
@@ -87,9 +87,6 @@ func campaignOf(c cashback.Campaign) Campaign {
 	}
 	return out
 }
-
-// defaultGroup is that of campaigns that name none.
-const defaultGroup = "default"
 
 func campaignRewardOf(t *rules.Terms) CampaignReward {
 	out := CampaignReward{Kind: string(t.Reward.Kind), Percent: numberUnlessZero(t.Reward.Percent), Amount: moneyUnlessZero(t.Reward.Amount, t.Currency)}
@@ -258,7 +255,7 @@ func (r *CampaignTerms) terms() rules.Terms {
 		},
 		Budget: r.Budget.Decimal, BudgetEnd: rules.BudgetEnd(cmp.Or(r.BudgetEnd, string(rules.PayRest))),
 		Funding: rules.Funding{Kind: rules.FundingKind(r.Funding.Kind), AccountID: string(r.Funding.AccountID), MerchantPercent: r.Funding.MerchantPercent.Decimal},
-		Group:   cmp.Or(r.Group, defaultGroup), Priority: r.Priority, ClickHours: r.ClickHours, ReturnDays: r.ReturnDays,
+		Group:   cmp.Or(r.Group, rules.DefaultGroup), Priority: r.Priority, ClickHours: r.ClickHours, ReturnDays: r.ReturnDays,
 	}
 	for _, step := range r.Reward.Steps {
 		t.Reward.Steps = append(t.Reward.Steps, rules.Step{From: step.From.Decimal, Percent: step.Percent.Decimal, Amount: step.Amount.Decimal})
@@ -272,7 +269,8 @@ func (r *CampaignTerms) terms() rules.Terms {
 	return t
 }
 
-// CampaignFigures are what a campaign gave. They equal its accounts in the ledger.
+// CampaignFigures are what a campaign gave. They equal its accounts in the ledger; to a
+// caller with an owner they are the part that his accounts pay.
 type CampaignFigures struct {
 	CampaignID string    `json:"campaignId" example:"kitchen-5"`
 	Currency   string    `json:"currency" doc:"ISO 4217." example:"USD"`
@@ -328,6 +326,22 @@ type campaignsOutput struct{ Body CampaignList }
 
 type figuresOutput struct{ Body CampaignFigures }
 
+// campaignReader are campaigns as far as somebody reaches.
+type campaignReader interface {
+	Campaign(ctx context.Context, id string) (cashback.Campaign, error)
+	Campaigns(ctx context.Context, after string, limit int) ([]cashback.Campaign, error)
+	Figures(ctx context.Context, campaignID string) (cashback.Figures, error)
+}
+
+// campaignsFor are the campaigns as far as the caller reaches: all of them, or those
+// that accounts of his owner's pay for, with his part of them.
+func (a *api) campaignsFor(ctx context.Context) campaignReader {
+	if owner := principalOf(ctx).OwnerID; owner != "" {
+		return a.cashback.FundedBy(owner)
+	}
+	return a.cashback
+}
+
 func (a *api) routeCampaigns() {
 	route(a, createCampaignEndpoint, a.createCampaign)
 	route(a, listCampaignsEndpoint, a.listCampaigns)
@@ -379,7 +393,7 @@ func (a *api) changeCampaign(ctx context.Context, in *changeCampaignInput) (*cam
 }
 
 func (a *api) getCampaign(ctx context.Context, in *CampaignPath) (*campaignOutput, error) {
-	campaign, err := a.cashback.Campaign(ctx, string(in.CampaignID))
+	campaign, err := a.campaignsFor(ctx).Campaign(ctx, string(in.CampaignID))
 	if err != nil {
 		return nil, err
 	}
@@ -391,7 +405,7 @@ func (a *api) listCampaigns(ctx context.Context, in *listCampaignsInput) (*campa
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.cashback.Campaigns(ctx, after, in.Limit+1)
+	rows, err := a.campaignsFor(ctx).Campaigns(ctx, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -433,7 +447,7 @@ func (a *api) listCampaignVersions(ctx context.Context, in *campaignVersionsInpu
 }
 
 func (a *api) getFigures(ctx context.Context, in *CampaignPath) (*figuresOutput, error) {
-	figures, err := a.cashback.Figures(ctx, string(in.CampaignID))
+	figures, err := a.campaignsFor(ctx).Figures(ctx, string(in.CampaignID))
 	if err != nil {
 		return nil, err
 	}

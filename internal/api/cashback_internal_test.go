@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"florin/internal/cashback"
 )
 
 func purchasesText(n, lines int) string {
@@ -34,7 +36,7 @@ func TestAPurchaseIsReadAsItIsWritten(t *testing.T) {
 	}
 	got := r.Purchases[1].toCashback()
 	if got.ID != "bench-0123456789-000001" || got.MerchantID != "shop" || got.CustomerID != "customer-000001" || got.Currency != "GBP" || got.Country != "United Kingdom" ||
-		!got.At.Equal(time.Date(2026, 1, 30, 18, 5, 0, 0, time.UTC)) || got.Source != apiSource || got.ClickID != "" || len(got.Lines) != 3 {
+		!got.At.Equal(time.Date(2026, 1, 30, 18, 5, 0, 0, time.UTC)) || got.Source != cashback.SourceAPI || got.ClickID != "" || len(got.Lines) != 3 {
 		t.Errorf("got %+v", got)
 	}
 	if l := got.Lines[2]; l.Product != "22002" || l.Description != "REGENCY CAKESTAND 3 TIER" || l.Category != "kitchen" || l.MCC != "" || l.Quantity != 3 || l.UnitPrice.String() != "12.75" {

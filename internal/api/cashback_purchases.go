@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -10,9 +11,6 @@ import (
 	"florin/internal/cashback/rules"
 	"florin/internal/money"
 )
-
-// apiSource is the source of what is reported here.
-const apiSource = "api"
 
 // Purchase is a purchase in an answer.
 type Purchase struct {
@@ -27,7 +25,7 @@ type Purchase struct {
 	Status           string              `json:"status" enum:"HELD,ACCEPTED,RETURNED" doc:"HELD: the customer is not known yet. ACCEPTED: evaluated. RETURNED: all of it came back."`
 	ClickID          string              `json:"clickId,omitempty" doc:"As it was reported; the click that counted stands in evaluation."`
 	PaymentReference string              `json:"paymentReference,omitempty"`
-	Source           string              `json:"source" doc:"api, csv, or the gateway that it came from." example:"api"`
+	Source           string              `json:"source" doc:"api, file, or the gateway that it came from." example:"api"`
 	RecordedBy       string              `json:"recordedBy,omitempty" doc:"Id of the key or user that reported it, or the name of the gateway."`
 	CreatedAt        time.Time           `json:"createdAt"`
 	UpdatedAt        time.Time           `json:"updatedAt"`
@@ -190,17 +188,19 @@ func (r *PurchaseRequest) toCashback() cashback.PurchaseRequest {
 	}
 	return cashback.PurchaseRequest{
 		ID: string(r.PurchaseID), MerchantID: string(r.MerchantID), CustomerID: string(r.CustomerID), Currency: money.Currency(r.Currency),
-		Country: r.Country, At: r.Timestamp, Lines: lines, ClickID: string(r.ClickID), PaymentReference: r.PaymentReference, Source: apiSource,
+		Country: r.Country, At: r.Timestamp, Lines: lines, ClickID: string(r.ClickID), PaymentReference: r.PaymentReference, Source: cashback.SourceAPI,
 	}
 }
 
 // PurchaseBatchRequest reports many purchases at once.
 type PurchaseBatchRequest struct {
 	Purchases []PurchaseRequest `json:"purchases" minItems:"1" maxItems:"10000" nullable:"false" doc:"Evaluated in this order."`
+	Source    string            `json:"source,omitempty" enum:"api,file" default:"api" doc:"Where they are from: file when a program read them there."`
 }
 
 var purchaseBatchMembers = []member[PurchaseBatchRequest]{
 	{"purchases", true, func(d *decoder, r *PurchaseBatchRequest) { decodeList(d, &r.Purchases, cashback.MaxBatch) }},
+	{"source", false, func(d *decoder, r *PurchaseBatchRequest) { d.readSource(&r.Source) }},
 }
 
 func (PurchaseBatchRequest) members() []member[PurchaseBatchRequest] { return purchaseBatchMembers }
@@ -279,6 +279,7 @@ func (a *api) recordPurchases(ctx context.Context, in *purchaseBatchInput) (*pur
 	requests := make([]cashback.PurchaseRequest, len(r.Purchases))
 	for i := range r.Purchases {
 		requests[i] = r.Purchases[i].toCashback()
+		requests[i].Source = cmp.Or(r.Source, requests[i].Source)
 	}
 	results, err := a.cashback.RecordBatch(ctx, requests)
 	if err != nil {

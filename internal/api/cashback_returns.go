@@ -25,7 +25,7 @@ type Return struct {
 	FailureMessage string         `json:"failureMessage,omitempty" doc:"The same for people."`
 	Parts          []ReturnedPart `json:"parts" nullable:"false" doc:"What it was taken off."`
 	Reversed       Number         `json:"reversed" doc:"Of rewards, what was taken back for it, in the purchase's currency." example:"0.99"`
-	Source         string         `json:"source" doc:"api, csv, or the gateway that it came from." example:"api"`
+	Source         string         `json:"source" doc:"api, file, or the gateway that it came from." example:"api"`
 	RecordedBy     string         `json:"recordedBy,omitempty" doc:"Id of the key or user that reported it, or the name of the gateway."`
 	CreatedAt      time.Time      `json:"createdAt"`
 	UpdatedAt      time.Time      `json:"updatedAt"`
@@ -116,7 +116,7 @@ func (ReturnedLine) members() []member[ReturnedLine] { return returnedLineMember
 func (r *ReturnRequest) toCashback() cashback.ReturnRequest {
 	request := cashback.ReturnRequest{
 		ID: string(r.ReturnID), PurchaseID: string(r.PurchaseID), CustomerID: string(r.CustomerID), MerchantID: string(r.MerchantID),
-		Amount: r.Amount.NullDecimal, At: r.Timestamp, Source: apiSource,
+		Amount: r.Amount.NullDecimal, At: r.Timestamp, Source: cashback.SourceAPI,
 	}
 	for _, l := range r.Lines {
 		request.Lines = append(request.Lines, cashback.ReturnedLine{Line: l.Line, Product: l.Product, Quantity: int64(l.Quantity)})
@@ -127,10 +127,12 @@ func (r *ReturnRequest) toCashback() cashback.ReturnRequest {
 // ReturnBatchRequest reports many returns at once.
 type ReturnBatchRequest struct {
 	Returns []ReturnRequest `json:"returns" minItems:"1" maxItems:"10000" nullable:"false" doc:"Applied in this order."`
+	Source  string          `json:"source,omitempty" enum:"api,file" default:"api" doc:"Where they are from: file when a program read them there."`
 }
 
 var returnBatchMembers = []member[ReturnBatchRequest]{
 	{"returns", true, func(d *decoder, r *ReturnBatchRequest) { decodeList(d, &r.Returns, cashback.MaxBatch) }},
+	{"source", false, func(d *decoder, r *ReturnBatchRequest) { d.readSource(&r.Source) }},
 }
 
 func (ReturnBatchRequest) members() []member[ReturnBatchRequest] { return returnBatchMembers }
@@ -208,6 +210,7 @@ func (a *api) recordReturns(ctx context.Context, in *returnBatchInput) (*returnB
 	requests := make([]cashback.ReturnRequest, len(r.Returns))
 	for i := range r.Returns {
 		requests[i] = r.Returns[i].toCashback()
+		requests[i].Source = cmp.Or(r.Source, requests[i].Source)
 	}
 	results, err := a.cashback.ReturnBatch(ctx, requests)
 	if err != nil {

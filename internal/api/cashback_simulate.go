@@ -38,6 +38,7 @@ type Forecast struct {
 	Customers         int64            `json:"customers" doc:"How many customers would have."`
 	Cost              Money            `json:"cost" doc:"Of all rewards."`
 	MerchantPart      Money            `json:"merchantPart" doc:"Of cost, what the merchant would have paid."`
+	TakenBack         Money            `json:"takenBack" doc:"Of cost, what the returns of these purchases would have taken back. It frees no budget and no cap here."`
 	BudgetExhaustedAt *time.Time       `json:"budgetExhaustedAt,omitempty" doc:"Time of the first purchase that the budget had not enough for, or that took the last of it; absent when there was none."`
 	Reasons           map[string]int64 `json:"reasons" nullable:"false" doc:"How many purchases each reason was of: see the findings of a purchase."`
 	TopCustomers      []CustomerCost   `json:"topCustomers" nullable:"false" doc:"Who would have got most, at most 20."`
@@ -53,7 +54,7 @@ type CustomerCost struct {
 func forecastOf(campaignID string, s cashback.Simulation, f cashback.Forecast) Forecast {
 	out := Forecast{
 		CampaignID: campaignID, Currency: string(f.Currency), From: s.From, To: s.To, Purchases: f.Purchases, Rewarded: f.Rewarded, Customers: f.Customers,
-		Cost: moneyOf(f.Cost, f.Currency), MerchantPart: moneyOf(f.MerchantPart, f.Currency), BudgetExhaustedAt: f.BudgetExhaustedAt,
+		Cost: moneyOf(f.Cost, f.Currency), MerchantPart: moneyOf(f.MerchantPart, f.Currency), TakenBack: moneyOf(f.TakenBack, f.Currency), BudgetExhaustedAt: f.BudgetExhaustedAt,
 		Reasons: map[string]int64{}, TopCustomers: make([]CustomerCost, len(f.Top)),
 	}
 	for reason, count := range f.Reasons {

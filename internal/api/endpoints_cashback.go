@@ -110,7 +110,7 @@ var (
 	}
 	exampleForecast = Forecast{
 		CampaignID: "kitchen-5", Currency: "USD", From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC),
-		Purchases: 5210, Rewarded: 812, Customers: 640, Cost: "1249.75", MerchantPart: "0.00", Reasons: map[string]int64{"applied": 812, "condition_false": 3100, "no_lines": 1298},
+		Purchases: 5210, Rewarded: 812, Customers: 640, Cost: "1249.75", MerchantPart: "0.00", TakenBack: "31.20", Reasons: map[string]int64{"applied": 812, "condition_false": 3100, "no_lines": 1298},
 		TopCustomers: []CustomerCost{{CustomerID: "ada", Rewards: 7, Amount: "50.00"}},
 	}
 	exampleExplanation = RewardExplanation{
@@ -227,12 +227,12 @@ var (
 		codes: append([]code{code(cashback.CampaignExists)}, campaignCodes...),
 	}
 	listCampaignsEndpoint = endpoint{
-		id: "listCampaigns", method: http.MethodGet, path: "/api/v1/campaigns", tag: tagCampaigns, needs: allow(identity.CashbackRead), reachesAll: true,
-		summary: "List campaigns", description: "The newest version of each, in the order of their ids.", answer: CampaignList{Data: []Campaign{exampleCampaign}},
+		id: "listCampaigns", method: http.MethodGet, path: "/api/v1/campaigns", tag: tagCampaigns, needs: allow(identity.CashbackRead),
+		summary: "List campaigns", description: "The newest version of each, in the order of their ids. A caller with an owner gets those that an account of the owner's pays for, or has paid for, each in the newest version in which it does.", answer: CampaignList{Data: []Campaign{exampleCampaign}},
 	}
 	getCampaignEndpoint = endpoint{
-		id: "getCampaign", method: http.MethodGet, path: "/api/v1/campaigns/{campaignId}", tag: tagCampaigns, needs: allow(identity.CashbackRead), reachesAll: true,
-		summary: "Read a campaign", description: "Its newest version.", answer: exampleCampaign, codes: []code{code(cashback.CampaignNotFound)},
+		id: "getCampaign", method: http.MethodGet, path: "/api/v1/campaigns/{campaignId}", tag: tagCampaigns, needs: allow(identity.CashbackRead),
+		summary: "Read a campaign", description: "Its newest version; for a caller with an owner the newest that an account of the owner's pays for. What others pay for is not there.", answer: exampleCampaign, codes: []code{code(cashback.CampaignNotFound)},
 	}
 	changeCampaignEndpoint = endpoint{
 		id: "changeCampaign", method: http.MethodPut, path: "/api/v1/campaigns/{campaignId}", tag: tagCampaigns, needs: allow(identity.CampaignsWrite), reachesAll: true, isSensitive: true, mayWait: true, writes: true,
@@ -250,8 +250,8 @@ var (
 		summary: "List a campaign's versions", description: "The newest first.", answer: CampaignList{Data: []Campaign{exampleCampaign}}, codes: []code{code(cashback.CampaignNotFound)},
 	}
 	getFiguresEndpoint = endpoint{
-		id: "getCampaignFigures", method: http.MethodGet, path: "/api/v1/campaigns/{campaignId}/figures", tag: tagCampaigns, needs: allow(identity.CashbackRead), reachesAll: true,
-		summary: "Read what a campaign gave", description: "As it is now; equal to the campaign's accounts in the ledger, house:program:ID:cost, :accrued and :confirmed, to the cent.",
+		id: "getCampaignFigures", method: http.MethodGet, path: "/api/v1/campaigns/{campaignId}/figures", tag: tagCampaigns, needs: allow(identity.CashbackRead),
+		summary: "Read what a campaign gave", description: "As it is now; equal to the campaign's accounts in the ledger, house:program:ID:cost, :accrued and :confirmed, to the cent. For a caller with an owner all figures are the part that the owner's accounts pay, of the rewards that they pay for, and up to five seconds old; remaining is that part, under the newest version, of what the campaign can still give, and budget what accrued, confirmed, paid and remaining add up to.",
 		answer: exampleFigures, codes: []code{code(cashback.CampaignNotFound)},
 	}
 	simulateCampaignEndpoint = endpoint{

@@ -71,6 +71,16 @@ func (b *signedBody) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
+// readSource takes what a caller may say of where a batch is from. A gateway's name is
+// for its signature to give.
+func (d *decoder) readSource(into *string) {
+	before := len(d.problems)
+	d.readText(into)
+	if len(d.problems) == before && *into != cashback.SourceAPI && *into != cashback.SourceFile {
+		d.problem("must be %s or %s", cashback.SourceAPI, cashback.SourceFile)
+	}
+}
+
 func (a *api) routeIngest() {
 	route(a, ingestEndpoint, a.ingest)
 }

@@ -213,6 +213,27 @@ func TestASourceSpeaksForItsMerchantsAlone(t *testing.T) {
 	})
 }
 
+func TestACallerIsNoGateway(t *testing.T) {
+	eachWorld(t, ingestWorld(t), func(_ *testing.T, w *world) {
+		shop := w.program(identity.Operator, "")
+		customer := id.New("ada")
+		shop.enter(customer)
+		for _, source := range []any{"shop", "File", "", 5} {
+			bought := w.bought(id.New("o"), w.at(time.Hour), object{"customerId": customer})
+			shop.post(purchases+"/batch", object{"purchases": []object{bought}, "source": source}).wantProblem(http.StatusBadRequest, "invalid_request", "source")
+			back := object{"returnId": id.New("r"), "purchaseId": bought["purchaseId"], "timestamp": w.at(0)}
+			shop.post(returns+"/batch", object{"returns": []object{back}, "source": source}).wantProblem(http.StatusBadRequest, "invalid_request", "source")
+		}
+		for _, source := range []string{"api", "file"} {
+			order, back := id.New("o"), id.New("r")
+			shop.post(purchases+"/batch", object{"source": source, "purchases": []object{w.bought(order, w.at(time.Hour), object{"customerId": customer})}}).want(http.StatusOK)
+			shop.post(returns+"/batch", object{"returns": []object{{"returnId": back, "purchaseId": order, "timestamp": w.at(0)}}, "source": source}).want(http.StatusOK)
+			shop.get(purchases + "/" + order).want(http.StatusOK).wantFields(object{"source": source})
+			shop.get(returns + "/" + back).want(http.StatusOK).wantFields(object{"source": source})
+		}
+	})
+}
+
 func TestOrdinaryPaymentsOfStripeAreIgnored(t *testing.T) {
 	eachWorld(t, ingestWorld(t), func(t *testing.T, w *world) {
 		payment := id.New("pi")

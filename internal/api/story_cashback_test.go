@@ -314,7 +314,7 @@ func TestCashbackTakesBatchesAndListsThem(t *testing.T) {
 			t.Errorf("a row of the list: %v", row)
 		}
 
-		// Who may: shops' programs report, finance decides, support looks, owners have no part in it.
+		// Who may: shops' programs report, finance decides, support looks, owners see no purchases.
 		support, admin, merchant := w.staff(identity.Support), w.program(identity.Admin, ""), w.merchant()
 		support.get(purchases + "/p-0").want(http.StatusOK)
 		support.get(campaigns + "/a/figures").want(http.StatusOK)
@@ -328,7 +328,7 @@ func TestCashbackTakesBatchesAndListsThem(t *testing.T) {
 		}
 		for _, by := range []*caller{merchant, w.program(identity.Merchant, merchant.userID), w.customer("Ada Adams")} {
 			by.get(purchases+"/p-0").wantProblem(http.StatusForbidden, "forbidden", "")
-			by.get(campaigns).wantProblem(http.StatusForbidden, "forbidden", "")
+			by.get(rewards+"?purchaseId=p-0").wantProblem(http.StatusForbidden, "forbidden", "")
 			by.post(purchases, w.bought("p-9", w.at(0), nil)).wantProblem(http.StatusForbidden, "forbidden", "")
 		}
 		w.program(identity.Operator, "", identity.PurchasesRead).post(purchases, w.bought("p-9", w.at(0), nil)).wantProblem(http.StatusForbidden, "forbidden", "")

@@ -15,7 +15,6 @@ import (
 	"florin/internal/cashback/rules"
 	"florin/internal/ledger"
 	"florin/internal/money"
-	"florin/internal/platform/database"
 )
 
 // Ids of campaigns are part of their accounts' ids, of which an identifier must
@@ -149,18 +148,11 @@ func (c *Cashback) openAccounts(ctx context.Context, id string, currency money.C
 	return nil
 }
 
-// conflictTries is how often the database may say that a campaign's change met with
-// purchases at other servers all the time: whoever stops a campaign is not to ask twice.
-const conflictTries = 5
-
 // saveCampaign writes the version that decide makes of the newest one, nil for none,
 // unless it is that one.
 func (c *Cashback) saveCampaign(ctx context.Context, id string, decide func(current *Campaign) (Campaign, error)) (Campaign, error) {
 	w := &campaignWork{id: id, by: actor(ctx), decide: decide}
-	err := c.books.Do(ctx, w)
-	for try := 1; errors.Is(err, database.ErrConflict) && try < conflictTries; try++ {
-		err = c.books.Do(ctx, w)
-	}
+	err := c.persist(ctx, w)
 	c.set.Forget()
 	if err != nil {
 		return Campaign{}, fmt.Errorf("save campaign: %w", err)
@@ -212,10 +204,10 @@ func (c *Cashback) currentSet(ctx context.Context) (*rules.Set, error) {
 	return c.set.Get(c.clock(), CacheTime, func(last *rules.Set) (*rules.Set, error) { return c.readSet(ctx, last) })
 }
 
-// readSet compiles the campaigns and the program as they are now, unless the last
-// set was made of the very same versions, as nearly always.
+// readSet compiles the enabled campaigns and the program as they are now, unless the
+// last set was made of the very same versions, as nearly always.
 func (c *Cashback) readSet(ctx context.Context, last *rules.Set) (*rules.Set, error) {
-	rows, err := c.queries.CurrentCampaigns(ctx)
+	rows, err := c.queries.EnabledCampaigns(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read campaigns: %w", err)
 	}
@@ -227,11 +219,9 @@ func (c *Cashback) readSet(ctx context.Context, last *rules.Set) (*rules.Set, er
 	if err != nil {
 		return nil, err
 	}
-	var enabled []rules.Versioned
-	for _, campaign := range campaigns {
-		if campaign.Enabled {
-			enabled = append(enabled, rules.Versioned{ID: campaign.ID, Version: campaign.Version, Terms: campaign.Terms})
-		}
+	enabled := make([]rules.Versioned, len(campaigns))
+	for i, campaign := range campaigns {
+		enabled[i] = rules.Versioned{ID: campaign.ID, Version: campaign.Version, Terms: campaign.Terms}
 	}
 	isTheSame := last != nil && last.Program().Version == program.Version &&
 		slices.EqualFunc(last.All(), enabled, func(a, b rules.Versioned) bool { return a.ID == b.ID && a.Version == b.Version })

@@ -65,6 +65,7 @@ type Cashback struct {
 	sweepInterval time.Duration
 
 	set    cache.Value[*rules.Set]
+	funded fundedFigures
 	intake *intake
 }
 
@@ -93,6 +94,7 @@ func (c *Cashback) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { c.intake.run(ctx) })
 	running.Go(func() { c.sweep(ctx) })
+	running.Go(func() { c.refuseOverdue(ctx) })
 	running.Wait()
 }
 
@@ -135,7 +137,7 @@ type PurchaseRequest struct {
 	ClickID    string       // may be empty: the latest click that fits is found
 	// PaymentReference is what a gateway calls the payment; may be empty.
 	PaymentReference string
-	Source           string // "api", "csv" or a gateway's name
+	Source           string // SourceAPI, SourceFile or a gateway's name
 }
 
 // Purchase is a purchase on record.

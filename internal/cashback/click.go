@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"florin/internal/audit"
 	"florin/internal/cashback/internal/cashbackdb"
 )
 
@@ -19,7 +20,8 @@ type ClickResult struct {
 // RecordClicks puts clicks on record, 1 to MaxBatch, in a transaction of its own, and
 // returns one result each, in order. A click counts for purchases that are taken in
 // after it: one that comes later than its purchase changes nothing, and one of a
-// campaign that is not known matches nothing.
+// campaign that is not known matches nothing. What is new of them is one event of the
+// audit trail.
 //
 // The same click again is the same; another one under its id is DuplicateClick, and
 // the others are on record all the same. Returns InvalidInput, and nothing is stored,
@@ -49,14 +51,21 @@ func (c *Cashback) RecordClicks(ctx context.Context, requests []ClickRequest) ([
 	recorded := make(map[string]Click, len(requests))
 	err := c.db.InTx(ctx, "cashback.clicks", func(ctx context.Context, tx pgx.Tx) error {
 		queries := cashbackdb.New(tx)
-		if err := queries.InsertClicks(ctx, insert); err != nil {
+		inserted, err := queries.InsertClicks(ctx, insert)
+		if err != nil {
 			return err
 		}
 		rows, err := queries.FindClicks(ctx, insert.ClickIds)
+		if err != nil {
+			return err
+		}
 		for _, row := range rows {
 			recorded[row.ClickID] = clickFromRow(row)
 		}
-		return err
+		if inserted == 0 {
+			return nil
+		}
+		return c.audit.AppendTx(ctx, tx, clicksEvent(requests[0].ID, inserted))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record clicks: %w", err)
@@ -70,6 +79,15 @@ func (c *Cashback) RecordClicks(ctx context.Context, requests []ClickRequest) ([
 		}
 	}
 	return results, nil
+}
+
+// clicksEvent is one for a request, as of purchases. Its target is the request's first
+// click.
+func clicksEvent(clickID string, count int64) audit.Event {
+	after := struct {
+		Count int64 `json:"count"`
+	}{count}
+	return audit.Event{Action: "clicks.recorded", TargetKind: "click", TargetID: clickID, After: object(after), Result: audit.OK}
 }
 
 func clickFromRow(row cashbackdb.Click) Click {

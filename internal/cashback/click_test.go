@@ -35,7 +35,7 @@ func TestADoubledClickIsOne(t *testing.T) {
 		fresh := first
 		fresh.ID = id.New("k")
 		for range 2 {
-			results, err := w.RecordClicks(t.Context(), []cashback.ClickRequest{first, other, fresh, first})
+			results, err := w.RecordClicks(as(t, "usr_ann"), []cashback.ClickRequest{first, other, fresh, first})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -47,6 +47,9 @@ func TestADoubledClickIsOne(t *testing.T) {
 		}
 		_, err := w.RecordClicks(t.Context(), nil)
 		wantInvalid(t, err, "clicks")
+		if trail := w.events(first.ID); len(trail) != 1 || trail[0].Action != "clicks.recorded" || string(trail[0].After) != `{"count":2}` || trail[0].Origin.ActorID != "usr_ann" {
+			t.Errorf("%+v", trail)
+		}
 		fresh.CampaignID, fresh.At = "", noon.Add(48*time.Hour)
 		_, err = w.RecordClicks(t.Context(), []cashback.ClickRequest{first, fresh})
 		wantInvalid(t, err, "clicks[1].campaignId")

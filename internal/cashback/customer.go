@@ -2,10 +2,9 @@ package cashback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,23 +20,98 @@ const (
 	MaxCountryLength = 60  // characters
 )
 
+// ErrOtherOwner says that a customer's rewards would be paid to somebody else.
+var ErrOtherOwner = errors.New("the customer is paid to an account that is not of the same owner")
+
 // PutCustomer enters a customer, or changes where he is paid, his country and the
 // lists he is on. What he bought before he was entered is evaluated then, in the order
 // of its time, and what he returned without naming a purchase is taken off that: when
 // PutCustomer returns, or, after a failure, by a later sweep. Rewards on their way are
-// paid to the account that he has when they are. A second call changes nothing. Returns InvalidInput, also for an account that is not a
-// customer's or a merchant's, or is closed.
+// paid to the account that he has when they are. A second call changes nothing.
+// Returns InvalidInput, also for an account that is not a customer's or a merchant's,
+// or is closed.
 func (c *Cashback) PutCustomer(ctx context.Context, r CustomerRequest) (Customer, error) {
+	return c.putCustomer(ctx, r, true)
+}
+
+// PutCustomerOfOwner is PutCustomer for who may not have a customer's rewards paid to
+// somebody else: it enters any customer, and returns ErrOtherOwner for a change to
+// another account unless both have one owner.
+func (c *Cashback) PutCustomerOfOwner(ctx context.Context, r CustomerRequest) (Customer, error) {
+	return c.putCustomer(ctx, r, false)
+}
+
+func (c *Cashback) putCustomer(ctx context.Context, r CustomerRequest, mayChangeOwner bool) (Customer, error) {
 	if err := r.validate(); err != nil {
 		return Customer{}, err
 	}
 	segments := append([]string{}, r.Segments...) // not nil, which SQL would take for unknown
 	slices.Sort(segments)
 	r.Segments = slices.Compact(segments)
-	if err := c.checkPaidTo(ctx, r); err != nil {
-		return Customer{}, err
+	for {
+		paidTo, err := c.paidTo(ctx, r.ID)
+		if err != nil {
+			return Customer{}, err
+		}
+		if err := c.checkPaidTo(ctx, paidTo, r.AccountID, mayChangeOwner); err != nil {
+			return Customer{}, err
+		}
+		err = c.saveCustomer(ctx, r, paidTo)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errPaidElsewhere) {
+			return Customer{}, fmt.Errorf("save customer: %w", err)
+		}
 	}
-	err := c.db.InTx(ctx, "cashback.customer", func(ctx context.Context, tx pgx.Tx) error {
+	// Not of a new one alone: a purchase may have come while he was being entered.
+	if err := c.intake.release(ctx, r.ID); err != nil {
+		c.log.Warn("what waits of a customer is left to the sweep", "customer", r.ID, "err", err)
+	}
+	return c.Customer(ctx, r.ID)
+}
+
+// paidTo is the account that a customer is paid to; empty when there is none.
+func (c *Cashback) paidTo(ctx context.Context, customerID string) (string, error) {
+	row, err := c.queries.GetCustomer(ctx, customerID)
+	if err != nil && !database.NotFound(err) {
+		return "", fmt.Errorf("read customer: %w", err)
+	}
+	return row.AccountID, nil
+}
+
+// checkPaidTo refuses an account that a customer who is paid to another one, or is new,
+// can't be paid to. One that is on record already may be closed meanwhile: the rest of
+// the customer can still be changed.
+func (c *Cashback) checkPaidTo(ctx context.Context, from, to string, mayChangeOwner bool) error {
+	if from == to {
+		return nil
+	}
+	if err := c.checkAccount(ctx, "accountId", to, ""); err != nil || from == "" || mayChangeOwner {
+		return err
+	}
+	var owners [2]string
+	for i, accountID := range []string{from, to} {
+		account, err := c.books.Account(ctx, accountID)
+		if err != nil {
+			return fmt.Errorf("look up account: %w", err)
+		}
+		owners[i] = account.OwnerID
+	}
+	if owners[0] == "" || owners[0] != owners[1] { // of two without an owner nobody knows whose they are
+		return ErrOtherOwner
+	}
+	return nil
+}
+
+// errPaidElsewhere says that a customer's account was changed since it was checked what
+// it may be changed to.
+var errPaidElsewhere = errors.New("the customer's account was changed meanwhile")
+
+// saveCustomer writes a customer who is paid to an account, empty for a new one.
+// Returns errPaidElsewhere, and has written nothing, when he is paid to another.
+func (c *Cashback) saveCustomer(ctx context.Context, r CustomerRequest, paidTo string) error {
+	return c.db.InTx(ctx, "cashback.customer", func(ctx context.Context, tx pgx.Tx) error {
 		queries := cashbackdb.New(tx)
 		row, err := queries.GetCustomer(ctx, r.ID)
 		isNew := database.NotFound(err)
@@ -45,6 +119,9 @@ func (c *Cashback) PutCustomer(ctx context.Context, r CustomerRequest) (Customer
 			return err
 		}
 		before := customerFromRow(row)
+		if before.AccountID != paidTo {
+			return errPaidElsewhere
+		}
 		changed := changesOf(before.CustomerRequest, r)
 		if !isNew && len(changed) == 0 {
 			return nil
@@ -59,26 +136,6 @@ func (c *Cashback) PutCustomer(ctx context.Context, r CustomerRequest) (Customer
 		}
 		return c.audit.AppendTx(ctx, tx, customerEvent(before, saved, isNew, changed))
 	})
-	if err != nil {
-		return Customer{}, fmt.Errorf("save customer: %w", err)
-	}
-	// Not of a new one alone: a purchase may have come while he was being entered.
-	if err := c.intake.release(ctx, r.ID); err != nil {
-		c.log.Warn("what waits of a customer is left to the sweep", "customer", r.ID, "err", err)
-	}
-	return c.Customer(ctx, r.ID)
-}
-
-// checkPaidTo refuses an account that rewards can't be paid to. One that is on record
-// already may be closed meanwhile: the rest of the customer can still be changed.
-func (c *Cashback) checkPaidTo(ctx context.Context, r CustomerRequest) error {
-	switch row, err := c.queries.GetCustomer(ctx, r.ID); {
-	case err == nil && row.AccountID == r.AccountID:
-		return nil
-	case err != nil && !database.NotFound(err):
-		return fmt.Errorf("read customer: %w", err)
-	}
-	return c.checkAccount(ctx, "accountId", r.AccountID, "")
 }
 
 func (r *CustomerRequest) validate() error {
@@ -94,11 +151,6 @@ func (r *CustomerRequest) validate() error {
 		p.id(fmt.Sprintf("segments[%d]", i), segment)
 	}
 	return p.err()
-}
-
-// isPlainText says that s can be stored and shown.
-func isPlainText(s string) bool {
-	return utf8.ValidString(s) && !slices.ContainsFunc([]rune(s), unicode.IsControl)
 }
 
 // changesOf names the fields that differ, as the API calls them.

@@ -1,13 +1,17 @@
 package cashback_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"florin/internal/audit"
 	"florin/internal/cashback"
 	"florin/internal/ledger"
 	"florin/internal/platform/id"
@@ -147,6 +151,59 @@ func TestManyWhoPutACustomerAtOnceLeaveOneRequestWhole(t *testing.T) {
 		}
 		if actions["cashback_customer.entered"] != 1 || actions["cashback_customer.changed"] != len(requests)-1 {
 			t.Errorf("%v", actions)
+		}
+	})
+}
+
+// Who may not have rewards paid to somebody else does not undo by chance, either, where
+// another has them paid: what the change is made from is that of the same transaction.
+func TestRewardsArePaidToAnotherOwnerOnlyByWhoMay(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		owned := map[string]string{} // owners, by account
+		open := func(ownerID string) string {
+			account := must(w.books.OpenAccount(t.Context(), ledger.OpenAccount{Type: ledger.Wallet, Currency: "USD", OwnerID: ownerID}))(t)
+			owned[account.ID] = ownerID
+			return account.ID
+		}
+		ada, eve := id.New("usr"), id.New("usr")
+		wallet, second, foreign := open(ada), open(ada), open(eve)
+		other, customerID := w.replica(), id.New("cus")
+		request := func(accountID string) cashback.CustomerRequest {
+			return cashback.CustomerRequest{ID: customerID, AccountID: accountID}
+		}
+		must(w.PutCustomerOfOwner(as(t, "usr_shop"), request(wallet)))(t)
+		var done atomic.Bool
+		var both sync.WaitGroup
+		both.Go(func() {
+			for i := 0; !done.Load(); i++ {
+				if _, err := w.PutCustomer(as(t, "usr_staff"), request([]string{foreign, wallet}[i%2])); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		both.Go(func() {
+			defer done.Store(true)
+			for i := range 60 {
+				_, err := other.PutCustomerOfOwner(as(t, "usr_shop"), request([]string{second, wallet}[i%2]))
+				if err != nil && !errors.Is(err, cashback.ErrOtherOwner) {
+					t.Error(err)
+				}
+			}
+		})
+		both.Wait()
+		found := must(w.log.Search(t.Context(), audit.Filter{TargetID: customerID, ActorID: "usr_shop"}, audit.Position{}, 100))(t)
+		for _, event := range found.Records {
+			if event.Action != "cashback_customer.changed" {
+				continue
+			}
+			var before struct{ AccountID string }
+			if err := json.Unmarshal(event.Before, &before); err != nil || owned[before.AccountID] != ada {
+				t.Errorf("moved from %s of %s: %s, %v", before.AccountID, owned[before.AccountID], event.Before, err)
+			}
+		}
+		must(w.PutCustomer(as(t, "usr_staff"), request(foreign)))(t)
+		if _, err := w.PutCustomerOfOwner(as(t, "usr_shop"), request(second)); !errors.Is(err, cashback.ErrOtherOwner) {
+			t.Error(err)
 		}
 	})
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/shopspring/decimal"
+
+	"florin/internal/cashback/internal/cashbackdb"
 	"florin/internal/money"
 	"florin/internal/platform/database"
 )
@@ -24,8 +27,13 @@ func (c *Cashback) Figures(ctx context.Context, campaignID string) (Figures, err
 	}
 	return Figures{
 		CampaignID: row.CampaignID, Currency: money.Currency(row.Currency), Budget: row.Budget,
-		Remaining: row.Budget.Sub(row.Accrued).Sub(row.Confirmed).Sub(row.Paid),
+		Remaining: leftOf(row),
 		Accrued:   row.Accrued, Confirmed: row.Confirmed, Paid: row.Paid, Reversed: row.Reversed, Owed: row.Owed,
 		Merchants: row.Merchants, Rewards: row.Rewards, At: at,
 	}, nil
+}
+
+// leftOf is what a campaign can still give.
+func leftOf(t cashbackdb.CampaignTotal) decimal.Decimal {
+	return t.Budget.Sub(t.Accrued).Sub(t.Confirmed).Sub(t.Paid)
 }

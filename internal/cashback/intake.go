@@ -232,13 +232,13 @@ func (in *intake) execute(items []*item) {
 			// Not the callers' contexts: a transaction belongs to many of them.
 			err = in.c.books.Do(context.Background(), w)
 		}
-		isSlow := errors.Is(err, database.ErrOutOfTime) && slow < slowMax
+		isSlow := isLate(err) && slow < slowMax
 		switch {
 		case err == nil:
 			items = in.finish(w, items)
 			most, conflicts, slow = min(workMax, max(most, 2*len(batch))), 0, 0
 			continue
-		case errors.Is(err, database.ErrConflict) && conflicts < conflictsMax-1:
+		case isConflict(err) && conflicts < conflictsMax-1:
 			conflicts++
 			continue
 		case mustWait(err) && !isSlow:
@@ -285,7 +285,7 @@ func (in *intake) prepare(items []*item) (*work, error) {
 	defer cancel()
 	w, err := in.prepareWithin(ctx, items)
 	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("%w: %w: %w", database.ErrUnavailable, database.ErrOutOfTime, err)
+		return nil, fmt.Errorf("%w: %w", database.ErrOutOfTime, err)
 	}
 	return w, err
 }
@@ -527,57 +527,79 @@ func (in *intake) findReach(ctx context.Context, w *work) error {
 // can't be evaluated keeps no other from it, and no return. A second call does the
 // rest, or nothing. Returns errors of the infrastructure alone.
 func (in *intake) release(ctx context.Context, customerID string) error {
+	isThrough, err := in.releaseEach(ctx, func(after Position) ([]*item, error) { return in.heldPurchases(ctx, customerID, after) })
+	if !isThrough {
+		return err // nothing of what has to come after it is done before
+	}
+	_, returns := in.releaseEach(ctx, func(after Position) ([]*item, error) { return in.waitingReturns(ctx, customerID, after) })
+	return errors.Join(err, returns)
+}
+
+// releaseEach takes in what waits, page by page, in its order. It says whether it came to the end:
+// not when something must wait that others are to come after.
+func (in *intake) releaseEach(ctx context.Context, page func(after Position) ([]*item, error)) (isThrough bool, err error) {
 	var all error
 	for after := (Position{}); ; {
-		rows, err := in.c.queries.HeldPurchasesOfCustomer(ctx, cashbackdb.HeldPurchasesOfCustomerParams{
-			CustomerID: customerID, AfterAt: after.At, AfterID: after.ID, MaxRows: releasePage,
-		})
+		items, err := page(after)
 		if err != nil {
-			return fmt.Errorf("find held purchases: %w", err)
-		}
-		items := make([]*item, len(rows))
-		for i, row := range rows {
-			e, err := purchaseFromRow(row)
-			if err != nil {
-				return err
-			}
-			items[i] = &item{kind: heldPurchase, id: e.ID, bought: e.PurchaseRequest}
-			after = Position{At: row.PurchasedAt, ID: row.PurchaseID}
+			return false, errors.Join(all, err)
 		}
 		if err := in.doAll(ctx, items); err != nil {
 			if all = errors.Join(all, err); passes(err) || ctx.Err() != nil {
-				return all // and nothing of what has to come after it is done before
+				return false, all
 			}
 		}
-		if len(rows) < releasePage {
-			break
+		if len(items) < releasePage {
+			return true, all
 		}
+		after = items[len(items)-1].position()
 	}
-	for after := (Position{}); ; {
-		rows, err := in.c.queries.WaitingReturnsOfCustomer(ctx, cashbackdb.WaitingReturnsOfCustomerParams{
-			CustomerID: customerID, AfterAt: after.At, AfterID: after.ID, MaxRows: releasePage,
-		})
+}
+
+// heldPurchases is a page of what a customer bought and that is not evaluated yet.
+func (in *intake) heldPurchases(ctx context.Context, customerID string, after Position) ([]*item, error) {
+	rows, err := in.c.queries.HeldPurchasesOfCustomer(ctx, cashbackdb.HeldPurchasesOfCustomerParams{
+		CustomerID: customerID, AfterAt: after.At, AfterID: after.ID, MaxRows: releasePage,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find held purchases: %w", err)
+	}
+	items := make([]*item, len(rows))
+	for i, row := range rows {
+		e, err := purchaseFromRow(row)
 		if err != nil {
-			return fmt.Errorf("find waiting returns: %w", err)
+			return nil, err
 		}
-		items := make([]*item, len(rows))
-		for i, row := range rows {
-			r, err := returnFromRow(row)
-			if err != nil {
-				return err
-			}
-			items[i] = &item{kind: waitingReturn, id: r.ID, returned: r.ReturnRequest}
-			after = Position{At: row.ReturnedAt, ID: row.ReturnID}
-		}
-		if err := in.doAll(ctx, items); err != nil {
-			if all = errors.Join(all, err); passes(err) || ctx.Err() != nil {
-				return all // and nothing of what has to come after it is done before
-			}
-		}
-		if len(rows) < releasePage {
-			return all
-		}
+		items[i] = &item{kind: heldPurchase, id: e.ID, bought: e.PurchaseRequest}
 	}
+	return items, nil
+}
+
+// waitingReturns is a page of a customer's returns that name no purchase and wait.
+func (in *intake) waitingReturns(ctx context.Context, customerID string, after Position) ([]*item, error) {
+	rows, err := in.c.queries.WaitingReturnsOfCustomer(ctx, cashbackdb.WaitingReturnsOfCustomerParams{
+		CustomerID: customerID, AfterAt: after.At, AfterID: after.ID, MaxRows: releasePage,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find waiting returns: %w", err)
+	}
+	items := make([]*item, len(rows))
+	for i, row := range rows {
+		r, err := returnFromRow(row)
+		if err != nil {
+			return nil, err
+		}
+		items[i] = &item{kind: waitingReturn, id: r.ID, returned: r.ReturnRequest}
+	}
+	return items, nil
+}
+
+// position is where what waits stands in its list.
+func (it *item) position() Position {
+	if it.kind == waitingReturn {
+		return Position{At: it.returned.At, ID: it.id}
+	}
+	return Position{At: it.bought.At, ID: it.id}
 }
 
 // doAll is do for items that nobody is told of one by one.

@@ -1,6 +1,9 @@
 package cashback
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -153,4 +156,28 @@ func TestAWorkThatWasPreparedBeforeACampaignChangedIsDoneAgain(t *testing.T) {
 			t.Errorf("%+v, %v", after.purchase, after.err)
 		}
 	})
+}
+
+// What was done in a commit whose answer was lost would be told as not done, if it were
+// tried again and the database then went away.
+func TestWhatMayBeCommittedIsNotTriedAgainAsIfItWereNot(t *testing.T) {
+	t.Parallel()
+	for _, second := range []error{database.ErrConflict, database.ErrOutOfTime, database.ErrUnavailable} {
+		if err := fmt.Errorf("%w (looking again: %w)", database.ErrCommitUnknown, second); isConflict(err) || isLate(err) || !passes(err) {
+			t.Errorf("%v: it is a conflict %t, late %t, passes %t", err, isConflict(err), isLate(err), passes(err))
+		}
+	}
+	for err, want := range map[error][3]bool{
+		database.ErrConflict:     {true, false, true},
+		database.ErrOutOfTime:    {false, true, true},
+		database.ErrUnavailable:  {false, false, true},
+		errors.New("a bad row"):  {false, false, false},
+		ledger.ErrShuttingDown:   {false, false, true},
+		ledger.ErrOverloaded:     {false, false, true},
+		context.DeadlineExceeded: {false, false, false}, // a caller's own
+	} {
+		if got := [3]bool{isConflict(err), isLate(err), passes(err)}; got != want {
+			t.Errorf("%v: conflict, late, passes are %t; want %t", err, got, want)
+		}
+	}
 }

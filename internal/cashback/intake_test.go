@@ -719,6 +719,35 @@ func TestAPoisonousPurchaseFailsAlone(t *testing.T) {
 	})
 }
 
+// Nor does one that waits for what others keep locked.
+func TestAPurchaseThatTakesTooLongFailsAlone(t *testing.T) {
+	eachFresh(t, func(t *testing.T, w *world) {
+		l := newLife(w, ofOneShop(sharedTerms(w)))
+		c := w.hurried()
+		requests := make([]cashback.PurchaseRequest, 3)
+		for i := range requests {
+			requests[i] = l.wants(nil)
+		}
+		requests[1].MerchantID = l.shop
+		unlock := w.lockAccount(l.merchant)
+		if _, err := c.RecordBatch(t.Context(), requests); !errors.Is(err, database.ErrOutOfTime) || errors.Is(err, database.ErrUnavailable) {
+			t.Errorf("%v, want ErrOutOfTime, which is no outage", err)
+		}
+		for i, r := range requests {
+			_, err := c.Purchase(t.Context(), r.ID)
+			if isSlow := i == 1; isSlow != errors.Is(err, cashback.PurchaseNotFound.Failure("")) || !isSlow && err != nil {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		unlock()
+		results, err := c.RecordBatch(t.Context(), requests)
+		if err != nil || results[1].Err != nil || len(results[1].Purchase.Rewards) != 1 {
+			t.Fatalf("again: %+v, %v", results, err)
+		}
+		l.wantProven()
+	})
+}
+
 func TestPurchasesAreListed(t *testing.T) {
 	eachFresh(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())

@@ -22,7 +22,7 @@ func TestCockroachPlansReadNoWholeTable(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		if dbtest.Open(t, url, database.Options{MaxConns: 1}).Engine != database.Cockroach {
-			t.Skip("PostgreSQL's plans are looked at by what they read")
+			t.Skip("PostgreSQL's plans are looked at by themselves")
 		}
 		url = dbtest.Fresh(t, url)
 		dbtest.Migrate(t, url)
@@ -170,5 +170,6 @@ func statements(n int) map[string]statement {
 		"RewardsOfPurchase":   {cashbackdb.RewardsOfPurchase, []any{"p", now, "w", "c", "u", "PAID", n}},
 		"RewardsOfCustomer":   {cashbackdb.RewardsOfCustomer, []any{"u", now, "w", "c", "PAID", n}},
 		"RewardsOfCampaign":   {cashbackdb.RewardsOfCampaign, []any{"c1", now, "w", "PAID", n}},
+		"FundedRewards":       {cashbackdb.FundedRewards, []any{"c1", ids}},
 	}
 }

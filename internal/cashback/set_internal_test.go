@@ -81,6 +81,16 @@ func TestASetIsCompiledAgainOnlyWhenSomethingHasChanged(t *testing.T) {
 			}
 			last = set
 		}
+		// Whatever was ever switched off costs nothing: it is not even read.
+		_, err := db.Exec(ctx, `INSERT INTO campaigns (campaign_id, version, terms, created_by, created_at)
+			VALUES ('old', 1, '{"enabled": true, "from": "unreadable"}', '', now()), ('old', 2, '{"enabled": false, "from": "unreadable"}', '', now())`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(CacheTime)
+		if current() != last {
+			t.Error("with a campaign that is off: the set is another")
+		}
 		if got := last.All()[0]; got.ID != "b" || got.Version != 2 || last.Program().Version != 1 {
 			t.Errorf("%+v of program %d", got, last.Program().Version)
 		}

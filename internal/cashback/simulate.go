@@ -38,6 +38,8 @@ type Forecast struct {
 	Currency     money.Currency
 	Cost         decimal.Decimal // of all rewards
 	MerchantPart decimal.Decimal // of Cost
+	// TakenBack is what returns would have taken back of Cost. It is not given again.
+	TakenBack decimal.Decimal
 	// BudgetExhaustedAt is when the first purchase was made that the budget had not
 	// enough for, or that took the last of it; nil when there was none.
 	BudgetExhaustedAt *time.Time
@@ -58,8 +60,9 @@ type CustomerCost struct {
 // clicks that they were attributed to. The campaign runs over the whole period, from
 // a full budget, whatever its own period is and whether it is enabled; so do, in
 // their own periods, the other enabled campaigns, as they are now: it may be outdone.
-// Returns are not taken off, purchases of unknown customers are left out, and
-// merchants' accounts have enough.
+// Purchases of unknown customers are left out, and merchants' accounts have enough.
+// What came back of a purchase until now counts as if it had come back at once, after
+// the period: it frees no budget and no cap.
 //
 // Returns CampaignNotFound; PeriodTooLarge for more than MaxSimulated purchases; and
 // InvalidInput.
@@ -124,15 +127,17 @@ func simulate(ctx context.Context, tx pgx.Tx, s Simulation, d *dryRun) error {
 	}
 	var row, blank cashbackdb.PurchasesToSimulateRow
 	columns := []any{
-		&row.PurchaseID, &row.MerchantID, &row.CustomerID, &row.Currency, &row.Country, &row.PurchasedAt, &row.Lines,
+		&row.PurchaseID, &row.MerchantID, &row.CustomerID, &row.Currency, &row.Country, &row.PurchasedAt, &row.Lines, &row.Amount, &row.Returned,
 		&row.Customer, &row.ClickID, &row.ClickCampaignID, &row.ClickedAt,
 	}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
-		purchase, customer, err := purchaseToSimulate(&row)
+		purchase, err := purchaseToSimulate(&row)
+		if err == nil {
+			err = d.take(purchase)
+		}
 		if err != nil {
 			return fmt.Errorf("purchase %s: %w", row.PurchaseID, err)
 		}
-		d.take(&purchase, &customer)
 		row = blank
 		return nil
 	})
@@ -142,21 +147,47 @@ func simulate(ctx context.Context, tx pgx.Tx, s Simulation, d *dryRun) error {
 	return nil
 }
 
-func purchaseToSimulate(row *cashbackdb.PurchasesToSimulateRow) (p rules.Purchase, customer rules.Customer, err error) {
-	p = rules.Purchase{
-		ID: row.PurchaseID, MerchantID: row.MerchantID, CustomerID: row.CustomerID, Currency: money.Currency(row.Currency),
-		Country: row.Country, At: row.PurchasedAt.UTC(),
+// pastPurchase is a purchase on record that is evaluated again.
+type pastPurchase struct {
+	purchaseEntry
+	question *rules.Purchase // with the click that it was attributed to
+	customer rules.Customer  // as he was
+}
+
+func purchaseToSimulate(row *cashbackdb.PurchasesToSimulateRow) (*pastPurchase, error) {
+	lines, taken, err := linesFromJSON(row.Lines)
+	if err != nil {
+		return nil, fmt.Errorf("read lines: %w", err)
 	}
+	p := &pastPurchase{purchaseEntry: purchaseEntry{Purchase: Purchase{
+		PurchaseRequest: PurchaseRequest{
+			ID: row.PurchaseID, MerchantID: row.MerchantID, CustomerID: row.CustomerID, Currency: money.Currency(row.Currency),
+			Country: row.Country, At: row.PurchasedAt.UTC(), Lines: lines,
+		},
+		Amount: row.Amount, Returned: row.Returned, Taken: taken,
+	}}}
+	if err = json.Unmarshal(row.Customer, &p.customer); err != nil {
+		return nil, fmt.Errorf("read what was known of the customer: %w", err)
+	}
+	p.question = p.asked()
 	if row.ClickID != nil {
-		p.Click = &rules.Click{ID: *row.ClickID, CampaignID: orEmpty(row.ClickCampaignID), At: row.ClickedAt.UTC()}
+		p.question.Click = &rules.Click{ID: *row.ClickID, CampaignID: orEmpty(row.ClickCampaignID), At: row.ClickedAt.UTC()}
 	}
-	if err = json.Unmarshal(row.Lines, &p.Lines); err != nil {
-		return p, customer, fmt.Errorf("read lines: %w", err)
+	return p, nil
+}
+
+// stays is what is left of a reward after what came back of the purchase.
+func (p *pastPurchase) stays(set *rules.Set, t rules.Terms, f rules.Finding) (decimal.Decimal, error) {
+	if p.Taken == nil && p.Returned.IsZero() {
+		return f.Amount, nil
 	}
-	if err = json.Unmarshal(row.Customer, &customer); err != nil {
-		return p, customer, fmt.Errorf("read what was known of the customer: %w", err)
+	if !p.left().IsPositive() {
+		return decimal.Zero, nil
 	}
-	return p, customer, nil
+	customer := p.customer
+	customer.Segments = set.Segments(&p.customer)
+	lines, share := p.kept()
+	return rules.Keep(t, f, p.question, lines, share, &customer)
 }
 
 // dryRun evaluates purchases one after the other and counts in memory what is
@@ -169,6 +200,7 @@ type dryRun struct {
 
 	purchases, rewarded int64
 	cost, merchantPart  decimal.Decimal
+	takenBack           decimal.Decimal // of cost
 	exhaustedAt         *time.Time
 	reasons             map[rules.Reason]int64
 	customers           map[string]*CustomerCost
@@ -189,26 +221,29 @@ func newDryRun(set *rules.Set, id string) *dryRun {
 }
 
 // take evaluates a purchase and counts what it gives.
-func (d *dryRun) take(p *rules.Purchase, customer *rules.Customer) {
+func (d *dryRun) take(p *pastPurchase) error {
 	d.purchases++
 	room := func(campaignID string) rules.Room {
 		room := rules.Room{Budget: d.left[campaignID]}
-		if key, most := d.capOf(campaignID, p); most.IsPositive() {
+		if key, most := d.capOf(campaignID, p.question); most.IsPositive() {
 			room.Customer = decimal.NewNullDecimal(most.Sub(d.caps[key]))
 		}
 		return room
 	}
-	for _, f := range d.set.Evaluate(p, customer, room) {
+	for _, f := range d.set.Evaluate(p.question, &p.customer, room) {
 		if f.Reason.Applies() {
 			d.left[f.CampaignID] = d.left[f.CampaignID].Sub(f.Amount)
-			if key, most := d.capOf(f.CampaignID, p); most.IsPositive() {
+			if key, most := d.capOf(f.CampaignID, p.question); most.IsPositive() {
 				d.caps[key] = d.caps[key].Add(f.Amount)
 			}
 		}
 		if f.CampaignID == d.id {
-			d.count(p, f)
+			if err := d.count(p, f); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // capOf is what a customer may get of a campaign in the purchase's period, zero for
@@ -222,7 +257,7 @@ func (d *dryRun) capOf(campaignID string, p *rules.Purchase) (capKey, decimal.De
 }
 
 // count adds what the campaign that is asked about made of a purchase.
-func (d *dryRun) count(p *rules.Purchase, f rules.Finding) {
+func (d *dryRun) count(p *pastPurchase, f rules.Finding) error {
 	d.reasons[f.Reason]++
 	isShort := f.Reason == rules.CappedBudget || f.Reason == rules.BudgetExhausted
 	if d.exhaustedAt == nil && (isShort || !d.left[d.id].IsPositive()) {
@@ -230,8 +265,14 @@ func (d *dryRun) count(p *rules.Purchase, f rules.Finding) {
 		d.exhaustedAt = &at
 	}
 	if !f.Reason.Applies() {
-		return
+		return nil
 	}
+	campaign, _ := d.set.Campaign(d.id)
+	stays, err := p.stays(d.set, campaign.Terms, f)
+	if err != nil {
+		return err
+	}
+	d.takenBack = d.takenBack.Add(f.Amount.Sub(stays))
 	d.rewarded++
 	d.cost, d.merchantPart = d.cost.Add(f.Amount), d.merchantPart.Add(f.MerchantPart)
 	customer := d.customers[p.CustomerID]
@@ -241,6 +282,7 @@ func (d *dryRun) count(p *rules.Purchase, f rules.Finding) {
 	}
 	customer.Rewards++
 	customer.Amount = customer.Amount.Add(f.Amount)
+	return nil
 }
 
 func (d *dryRun) forecast(currency money.Currency) Forecast {
@@ -253,7 +295,7 @@ func (d *dryRun) forecast(currency money.Currency) Forecast {
 	})
 	return Forecast{
 		Purchases: d.purchases, Rewarded: d.rewarded, Customers: int64(len(d.customers)), Currency: currency,
-		Cost: d.cost, MerchantPart: d.merchantPart, BudgetExhaustedAt: d.exhaustedAt,
+		Cost: d.cost, MerchantPart: d.merchantPart, TakenBack: d.takenBack, BudgetExhaustedAt: d.exhaustedAt,
 		Reasons: d.reasons, Top: top[:min(len(top), topCustomers)],
 	}
 }

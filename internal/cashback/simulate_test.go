@@ -80,6 +80,61 @@ func TestASimulationTellsWhatACampaignWouldHaveCost(t *testing.T) {
 	})
 }
 
+// What came back is taken off as it is of real rewards: here it comes back after all
+// was bought, as a simulation takes it.
+func TestASimulationTakesOffWhatCameBack(t *testing.T) {
+	eachLong(t, func(t *testing.T, w *world) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // test data
+		var takenBack decimal.Decimal
+		for round := range 6 {
+			from := noon.AddDate(-1, round, 0)
+			s := cashback.Simulation{From: from, To: from.AddDate(0, 1, 0)}
+			lives := make([]*life, 1+random.IntN(3))
+			for i := range lives {
+				lives[i] = newLife(w, randomTerms(w, random, s))
+			}
+			results, err := w.RecordBatch(t.Context(), randomPurchases(lives, random, from))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var returns []cashback.ReturnRequest
+			for _, result := range results {
+				p := result.Purchase
+				back := cashback.ReturnRequest{ID: id.New("r"), PurchaseID: p.ID, At: w.time(), Source: "api"}
+				switch random.IntN(4) { // all of it comes back at 3
+				case 0:
+					continue
+				case 1:
+					back.Lines = []cashback.ReturnedLine{{Line: lineOf(0), Quantity: 1 + random.Int64N(p.Lines[0].Quantity)}}
+				case 2:
+					if !p.Amount.IsPositive() {
+						continue
+					}
+					back.Amount = decimal.NewNullDecimal(decimal.Min(p.Amount, decimal.New(1+random.Int64N(300000), -4)))
+				}
+				returns = append(returns, back)
+			}
+			for i, returned := range must(w.ReturnBatch(t.Context(), returns))(t) {
+				if returned.Err != nil {
+					t.Fatalf("%+v: %v", returns[i], returned.Err)
+				}
+			}
+			for _, l := range lives {
+				got, figures := l.simulates(s), must(l.Figures(t.Context(), l.campaign))(t)
+				if !got.Cost.Sub(got.TakenBack).Equal(figures.Accrued) || !got.TakenBack.Equal(figures.Reversed) {
+					t.Errorf("round %d: simulated %s less %s, recorded %s less %s", round, got.Cost, got.TakenBack, figures.Accrued.Add(figures.Reversed), figures.Reversed)
+				}
+				takenBack = takenBack.Add(got.TakenBack)
+			}
+		}
+		if !takenBack.IsPositive() {
+			t.Error("nothing was taken back in any round")
+		}
+	})
+}
+
 func TestASimulationKnowsTheClicksAndTheOtherCampaigns(t *testing.T) {
 	eachLong(t, func(t *testing.T, w *world) {
 		terms := someTerms()

@@ -107,21 +107,18 @@ func (c *Cashback) SettleDue(ctx context.Context) error {
 
 // settle takes rewards one step on in one Work. If that fails as a whole, and neither
 // for want of a database nor because others were in the way, they are halved, so that
-// one reward's trouble stays its own.
+// one reward's trouble stays its own. When one alone takes too long it may be the
+// database that hangs: the others stay due, and are before it the next time.
 func (c *Cashback) settle(ctx context.Context, due []cashbackdb.RewardsToSettleRow) error {
 	if len(due) == 0 {
 		return nil
 	}
 	funding, err := c.fundingOf(ctx, due)
 	if err == nil {
-		s := newSettlement(due, funding)
-		err = c.books.Do(ctx, s)
-		for try := 1; isConflict(err) && try < conflictTries; try++ {
-			err = c.books.Do(ctx, s)
-		}
+		err = c.persist(ctx, newSettlement(due, funding))
 	}
 	switch {
-	case err == nil || passes(err) || ctx.Err() != nil:
+	case err == nil || passes(err) && !isLate(err) || ctx.Err() != nil:
 		return err // what is not done stays due
 	case len(due) > 1:
 		half := len(due) / 2
@@ -135,12 +132,28 @@ func (c *Cashback) settle(ctx context.Context, due []cashbackdb.RewardsToSettleR
 	if err := c.queries.PostponeReward(ctx, cashbackdb.PostponeRewardParams{RewardID: due[0].RewardID, NextAt: next}); err != nil {
 		return fmt.Errorf("postpone reward: %w", err)
 	}
+	if isLate(err) {
+		return err
+	}
 	return nil
+}
+
+// conflictTries is how often a work is run that meets with others, at other servers,
+// until the ledger's tries are over: whoever stops a campaign is not to ask twice.
+const conflictTries = 5
+
+// persist runs a work, again when others were in the way all the time.
+func (c *Cashback) persist(ctx context.Context, w ledger.Work) error {
+	err := c.books.Do(ctx, w)
+	for try := 1; isConflict(err) && try < conflictTries; try++ {
+		err = c.books.Do(ctx, w)
+	}
+	return err
 }
 
 // mustWait says that nothing was wrong with what was asked: it has to be asked again.
 func mustWait(err error) bool {
-	return database.Unavailable(err) || errors.Is(err, database.ErrCommitUnknown) ||
+	return database.Unavailable(err) || isLate(err) || isUnknown(err) ||
 		errors.Is(err, ledger.ErrOverloaded) || errors.Is(err, ledger.ErrShuttingDown)
 }
 
@@ -148,11 +161,19 @@ func mustWait(err error) bool {
 // what was asked.
 func passes(err error) bool { return mustWait(err) || isConflict(err) }
 
+// isUnknown says that the work may be done, whatever else err is: how a look at what
+// became of it ended. To go on as if it were not would be a guess.
+func isUnknown(err error) bool { return errors.Is(err, database.ErrCommitUnknown) }
+
 // isConflict says that others were in the way all the time. A row that is there however
 // often the work is run again is the work's own trouble.
 func isConflict(err error) bool {
-	return errors.Is(err, database.ErrConflict) && database.UniqueViolation(err) == ""
+	return errors.Is(err, database.ErrConflict) && database.UniqueViolation(err) == "" && !isUnknown(err)
 }
+
+// isLate says that it took too long: the database hung, or it was asked for too much.
+// Nothing was applied.
+func isLate(err error) bool { return errors.Is(err, database.ErrOutOfTime) && !isUnknown(err) }
 
 // campaignVersion names one version of a campaign.
 type campaignVersion struct {

@@ -388,6 +388,58 @@ func TestARewardThatCannotBeSettledKeepsNobodyFromHis(t *testing.T) {
 	})
 }
 
+// hurried is another server, whose ledger gives a statement a second or two.
+func (w *world) hurried() *cashback.Cashback {
+	w.t.Helper()
+	url := dbtest.With(w.t, w.url, "statement_timeout", "2000")
+	books := ledger.New(w.db, dbtest.Open(w.t, url, database.Options{Plans: database.PlansPinned, MaxConns: 4}), ledger.Options{Clock: w.time})
+	w.run(books.Run)
+	c := cashback.New(w.db, books, cashback.Options{Clock: w.time, Audit: w.log, SweepInterval: time.Hour, Log: slog.New(slog.DiscardHandler)})
+	w.run(c.Run)
+	return c
+}
+
+// lockAccount keeps an account locked until the returned function is called.
+func (w *world) lockAccount(accountID string) (unlock func()) {
+	w.t.Helper()
+	tx, err := w.db.Begin(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := tx.Exec(w.t.Context(), "SELECT account_id FROM accounts WHERE account_id = $1 FOR UPDATE", accountID); err != nil {
+		w.t.Fatal(err)
+	}
+	unlock = sync.OnceFunc(func() { _ = tx.Rollback(context.Background()) })
+	w.t.Cleanup(unlock)
+	return unlock
+}
+
+func TestARewardThatTakesTooLongKeepsOthersFromTheirsOnce(t *testing.T) {
+	eachFresh(t, func(t *testing.T, w *world) {
+		l := newLife(w, someTerms())
+		slow := l.buys("10", 1)
+		l.pass(time.Second) // that one is looked at first
+		other := w.customer()
+		sound := l.records(other.ID, rules.Line{Product: "85123A", Quantity: 1, UnitPrice: dec("20")})
+		c := w.hurried()
+		unlock := w.lockAccount(l.customer.AccountID)
+		l.pass(returnWindow)
+		if err := c.SettleDue(t.Context()); !errors.Is(err, database.ErrOutOfTime) {
+			t.Errorf("%v, want ErrOutOfTime", err)
+		}
+		if err := c.SettleDue(t.Context()); err != nil {
+			t.Error(err)
+		}
+		l.wantReward(sound, cashback.Paid, "")
+		l.wantReward(slow, cashback.Accrued, "")
+		unlock()
+		l.pass(time.Minute)
+		l.settles()
+		l.wantReward(slow, cashback.Paid, "")
+		l.wantFigures(figures{"0", "0", "1.5", "0", "0", "0"})
+	})
+}
+
 func TestASweepTakesUpHeldPurchasesOfCustomersWhoAreKnown(t *testing.T) {
 	eachFresh(t, func(t *testing.T, w *world) {
 		l := newLife(w, someTerms())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"florin/internal/cashback/rules"
 	"florin/internal/money"
 	"florin/internal/platform/id"
 )
@@ -79,7 +80,7 @@ func (p *problems) optionalID(field, text string) {
 }
 
 func (p *problems) text(field, text string, most int) {
-	if len(text) > most && utf8.RuneCountInString(text) > most || !isPlainText(text) {
+	if len(text) > most && utf8.RuneCountInString(text) > most || !rules.IsPlainText(text) {
 		p.add(field, "must have at most %d characters, none of them control characters", most)
 	}
 }

@@ -51,6 +51,16 @@ var invariants = []ledger.Invariant{
 		FULL JOIN campaign_totals AS t ON t.campaign_id = c.campaign_id
 		WHERE c.campaign_id IS NULL OR t.campaign_id IS NULL
 		   OR t.currency <> c.terms ->> 'currency' OR t.budget <> (c.terms ->> 'budget')::decimal`},
+	{Rule: "totals_are_of_newest_version", SQL: `
+		-- Who gives rewards by an older version sees it there, and gives nothing.
+		SELECT t.campaign_id, 'counts by version ' || t.version::text || ', the newest is ' || c.newest::text
+		FROM campaign_totals AS t
+		JOIN (
+		    SELECT campaign_id, max(version) AS newest
+		    FROM campaigns
+		    GROUP BY campaign_id
+		) AS c ON c.campaign_id = t.campaign_id
+		WHERE t.version <> c.newest`},
 	{Rule: "campaign_is_within_budget", SQL: `
 		SELECT campaign_id, 'accrued ' || accrued::text || ', confirmed ' || confirmed::text || ' and paid ' || paid::text
 		       || ' of a budget of ' || budget::text

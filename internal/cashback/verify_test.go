@@ -146,6 +146,8 @@ var corruptions = []struct{ rule, subject, sql string }{
 	{"campaign_has_totals", "p", "DELETE FROM campaign_totals WHERE campaign_id = 'p'"},
 	{"campaign_has_totals", "p", "UPDATE campaign_totals SET budget = budget - 0.01 WHERE campaign_id = 'p'"},
 	{"campaign_has_totals", "p", "UPDATE campaign_totals SET currency = 'EUR' WHERE campaign_id = 'p'"},
+	{"totals_are_of_newest_version", "p", "UPDATE campaign_totals SET version = version - 1 WHERE campaign_id = 'p'"},
+	{"totals_are_of_newest_version", "p", "UPDATE campaigns SET version = version + 1 WHERE campaign_id = 'p'"},
 	{"campaign_is_within_budget", "s", "UPDATE campaign_totals SET accrued = 1000.01 WHERE campaign_id = 's'"},
 	{"totals_equal_rewards", "p", "UPDATE campaign_totals SET accrued = accrued + 0.01 WHERE campaign_id = 'p'"},
 	{"totals_equal_rewards", "p", "UPDATE campaign_totals SET confirmed = confirmed - 0.01 WHERE campaign_id = 'p'"},

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
@@ -72,6 +75,19 @@ func TestOutageBetweenFolderAndCatalog(t *testing.T) {
 		}
 		b.finish()
 	})
+}
+
+// What CockroachDB says for a moment while tables become GLOBAL is waited for, like a
+// database that is away.
+func TestTablesThatBecomeGlobalAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	x := &exporter{}
+	for want, message := range map[bool]string{true: "request timestamp too far in future (1.2,0 > 1.1,0)", false: "something else"} {
+		err := fmt.Errorf("read the changefeed: %w", &pgconn.PgError{Code: "XXUUU", Message: message})
+		if got := x.mayWait(t.Context(), err); got != want {
+			t.Errorf("%q: %v", message, got)
+		}
+	}
 }
 
 // A disk that fails is no outage: the exporter ends at once and says so, and when

@@ -68,7 +68,7 @@ var own = []Permission{MeRead, MeWrite, MePay}
 var permissions = map[Role][]Permission{
 	Customer: own,
 	Merchant: append([]Permission{
-		AccountsRead, TransactionRead, TransfersWrite, TransfersUndo, HoldsRead, HoldsWrite,
+		AccountsRead, TransactionRead, TransfersWrite, TransfersUndo, HoldsRead, HoldsWrite, CashbackRead,
 	}, own...),
 	Support: {
 		MeRead, MeWrite, AccountsRead, AccountsFreeze, TransactionRead, HoldsRead, UsersRead, UsersWrite, RiskRead,

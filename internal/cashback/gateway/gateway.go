@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"florin/internal/cashback"
 	"florin/internal/platform/id"
 )
 
@@ -68,11 +69,11 @@ const (
 
 // ParseSources reads sources as configured: "shop=stripe:whsec_SECRET@bookshop,florist"
 // and "erp=signed:whsec_BASE64", with commas or blanks between several. A name is made
-// of a-z, 0-9, - and _, and stands in the path that the source sends to. Of stripe
-// the secret is taken as the text that it is; of signed it is the base64 of 24 to 64
-// bytes. After @ stand, with commas and without blanks, the ids of the merchants that
-// the source may speak for; without @ it may speak for any. The error names the entry
-// by its place, never by what stands there.
+// of a-z, 0-9, - and _, is not api or file, and stands in the path that the source sends
+// to. Of stripe the secret is taken as the text that it is; of signed it is the base64
+// of 24 to 64 bytes. After @ stand, with commas and without blanks, the ids of the
+// merchants that the source may speak for; without @ it may speak for any. The error
+// names the entry by its place, never by what stands there.
 func ParseSources(configured string) (Sources, error) {
 	sources := Sources{}
 	for i, entry := range entriesOf(configured) {
@@ -117,6 +118,9 @@ func parseSource(entry string) (s Source, err error) {
 	}
 	if !isName(name) {
 		return Source{}, fmt.Errorf("the name must be 1 to %d characters of a-z, 0-9, - and _", nameMax)
+	}
+	if name == cashback.SourceAPI || name == cashback.SourceFile {
+		return Source{}, fmt.Errorf("the name must not be %s or %s: those mean what no gateway reported", cashback.SourceAPI, cashback.SourceFile)
 	}
 	s = Source{Name: name, Format: Format(format)}
 	switch s.Format {

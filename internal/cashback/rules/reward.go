@@ -72,8 +72,7 @@ func (s Share) of(amount decimal.Decimal) decimal.Decimal {
 // the customer c as he was: c must be what Evaluate had, with Set.Segments. The
 // condition, the budget, the customer's cap and the stacking are not asked again.
 // A line condition that can't be evaluated on what was kept earns nothing, as at
-// the beginning. Returns an error when the line condition
-// does not compile.
+// the beginning. Returns an error when the line condition does not compile.
 func Keep(t Terms, f Finding, p *Purchase, kept []Line, share Share, c *Customer) (decimal.Decimal, error) {
 	campaign := campaign{Versioned: Versioned{ID: f.CampaignID, Version: f.Version, Terms: t}}
 	var err error

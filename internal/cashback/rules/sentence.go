@@ -47,7 +47,7 @@ func (f Finding) Sentence(t Terms) string {
 	case FundsMissing:
 		return fmt.Sprintf("%s, but the merchant's account %s could not pay for it.", f.reckoning(t), t.Funding.AccountID)
 	case Stacked:
-		return fmt.Sprintf("%s, but in the group %s only one campaign gives, and %s came first.", f.reckoning(t), cmp.Or(t.Group, defaultGroup), f.Detail)
+		return fmt.Sprintf("%s, but in the group %s only one campaign gives, and %s came first.", f.reckoning(t), cmp.Or(t.Group, DefaultGroup), f.Detail)
 	case EvaluationFailed:
 		return fmt.Sprintf("The campaign's rule could not be evaluated: %s.", f.Detail)
 	}

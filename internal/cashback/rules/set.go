@@ -31,8 +31,8 @@ type Set struct {
 	clickWindow time.Duration
 }
 
-// defaultGroup is of campaigns that name none.
-const defaultGroup = "default"
+// DefaultGroup is of campaigns that name none.
+const DefaultGroup = "default"
 
 // campaign is a version of one, compiled.
 type campaign struct {
@@ -71,7 +71,7 @@ func NewSet(program Program, campaigns []Versioned) (*Set, error) {
 }
 
 func newCampaign(of Versioned) campaign {
-	c := campaign{Versioned: of, group: cmp.Or(of.Terms.Group, defaultGroup)}
+	c := campaign{Versioned: of, group: cmp.Or(of.Terms.Group, DefaultGroup)}
 	if len(of.Terms.Merchants) > 0 {
 		c.merchants = make(map[string]bool, len(of.Terms.Merchants))
 		for _, merchant := range of.Terms.Merchants {

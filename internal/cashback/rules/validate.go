@@ -70,7 +70,7 @@ func (p problems) err() error {
 // that are wrong.
 func (t *Terms) Validate() error {
 	var p problems
-	if n := utf8.RuneCountInString(t.Name); n == 0 || n > MaxNameLength || !isPlainText(t.Name) {
+	if n := utf8.RuneCountInString(t.Name); n == 0 || n > MaxNameLength || !IsPlainText(t.Name) {
 		p.add("name", "must have 1 to %d characters, none of them control characters", MaxNameLength)
 	}
 	_, err := money.ParseCurrency(string(t.Currency))
@@ -296,6 +296,8 @@ func isPlainDecimal(d decimal.Decimal) bool {
 	return d.Exponent() >= -20 && d.Exponent() <= 20 && d.NumDigits() <= 40
 }
 
-func isPlainText(s string) bool {
+// IsPlainText says that s can be stored and shown: it is UTF-8 without control
+// characters.
+func IsPlainText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }

@@ -1,8 +1,8 @@
 -- Clicks. One belongs to a purchase at most, and changes under the lock of its
 -- customer.
 
--- Those whose ids are taken are left out.
--- name: InsertClicks :exec
+-- Those whose ids are taken are left out, and not counted.
+-- name: InsertClicks :execrows
 INSERT INTO clicks (click_id, customer_id, merchant_id, campaign_id, clicked_at, created_at)
 SELECT unnest(@click_ids::text[]),
        unnest(@customer_ids::text[]),

@@ -10,11 +10,11 @@ FROM (
     LIMIT @max_rows
 ) AS first_ones;
 
--- A period's purchases in the order of their times, with what was known of
--- their customers then and the click that they were attributed to. Held ones have no
+-- A period's purchases in the order of their times, with what came back of them, what
+-- was known of their customers then and the click that they were attributed to. Held ones have no
 -- evaluation yet.
 -- name: PurchasesToSimulate :many
-SELECT p.purchase_id, p.merchant_id, p.customer_id, p.currency, p.country, p.purchased_at, p.lines,
+SELECT p.purchase_id, p.merchant_id, p.customer_id, p.currency, p.country, p.purchased_at, p.lines, p.amount, p.returned,
        (p.evaluation -> 'customer')::jsonb AS customer,
        k.click_id, k.campaign_id AS click_campaign_id, k.clicked_at
 FROM purchases AS p

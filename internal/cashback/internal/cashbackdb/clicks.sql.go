@@ -96,7 +96,7 @@ func (q *Queries) FreeClicks(ctx context.Context, arg FreeClicksParams) ([]FreeC
 	return items, nil
 }
 
-const InsertClicks = `-- name: InsertClicks :exec
+const InsertClicks = `-- name: InsertClicks :execrows
 
 INSERT INTO clicks (click_id, customer_id, merchant_id, campaign_id, clicked_at, created_at)
 SELECT unnest($1::text[]),
@@ -119,9 +119,9 @@ type InsertClicksParams struct {
 
 // Clicks. One belongs to a purchase at most, and changes under the lock of its
 // customer.
-// Those whose ids are taken are left out.
-func (q *Queries) InsertClicks(ctx context.Context, arg InsertClicksParams) error {
-	_, err := q.db.Exec(ctx, InsertClicks,
+// Those whose ids are taken are left out, and not counted.
+func (q *Queries) InsertClicks(ctx context.Context, arg InsertClicksParams) (int64, error) {
+	result, err := q.db.Exec(ctx, InsertClicks,
 		arg.ClickIds,
 		arg.CustomerIds,
 		arg.MerchantIds,
@@ -129,7 +129,10 @@ func (q *Queries) InsertClicks(ctx context.Context, arg InsertClicksParams) erro
 		arg.ClickedAt,
 		arg.CreatedAt,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const UseClicks = `-- name: UseClicks :exec

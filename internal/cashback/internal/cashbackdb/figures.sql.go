@@ -11,6 +11,137 @@ import (
 	"github.com/shopspring/decimal"
 )
 
+const FundedCampaign = `-- name: FundedCampaign :one
+SELECT campaign_id, version, terms, created_by, created_at
+FROM campaigns
+WHERE campaign_id = $1 AND terms -> 'funding' ->> 'accountId' = ANY($2::text[])
+ORDER BY version DESC
+LIMIT 1
+`
+
+type FundedCampaignParams struct {
+	CampaignID string
+	AccountIds []string
+}
+
+// The same of one campaign.
+func (q *Queries) FundedCampaign(ctx context.Context, arg FundedCampaignParams) (Campaign, error) {
+	row := q.db.QueryRow(ctx, FundedCampaign, arg.CampaignID, arg.AccountIds)
+	var i Campaign
+	err := row.Scan(
+		&i.CampaignID,
+		&i.Version,
+		&i.Terms,
+		&i.CreatedBy,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const FundedCampaigns = `-- name: FundedCampaigns :many
+SELECT DISTINCT ON (campaign_id)
+       campaign_id, version, terms, created_by, created_at
+FROM campaigns
+WHERE campaign_id > $1::text AND terms -> 'funding' ->> 'accountId' = ANY($2::text[])
+ORDER BY campaign_id, version DESC
+LIMIT $3
+`
+
+type FundedCampaignsParams struct {
+	AfterCampaignID string
+	AccountIds      []string
+	MaxRows         int32
+}
+
+// What one owner's accounts pay for: the newest version of each campaign that has one
+// of them pay, from after a campaign on. By the primary key, as ListCampaigns; there
+// are hundreds.
+func (q *Queries) FundedCampaigns(ctx context.Context, arg FundedCampaignsParams) ([]Campaign, error) {
+	rows, err := q.db.Query(ctx, FundedCampaigns, arg.AfterCampaignID, arg.AccountIds, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Campaign
+	for rows.Next() {
+		var i Campaign
+		if err := rows.Scan(
+			&i.CampaignID,
+			&i.Version,
+			&i.Terms,
+			&i.CreatedBy,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const FundedRewards = `-- name: FundedRewards :many
+SELECT campaign_version, status,
+       (reversed > 0)::bool AS is_reversed,
+       (CASE WHEN reversed > 0 THEN amount - reversed ELSE 0 END)::numeric AS kept,
+       (CASE WHEN reversed > 0 THEN amount - reversed + owed ELSE 0 END)::numeric AS given,
+       sum(merchant_amount)::numeric AS granted,
+       count(*) AS rewards
+FROM rewards
+WHERE campaign_id = $1 AND merchant_account = ANY($2::text[])
+GROUP BY campaign_version, status, is_reversed, kept, given
+`
+
+type FundedRewardsParams struct {
+	CampaignID string
+	AccountIds []string
+}
+
+type FundedRewardsRow struct {
+	CampaignVersion int64
+	Status          string
+	IsReversed      bool
+	Kept            decimal.Decimal
+	Given           decimal.Decimal
+	Granted         decimal.Decimal
+	Rewards         int64
+}
+
+// A campaign's rewards that one of these accounts pays for: those of which nothing was
+// taken back in one row for each version and status, the others together that have the
+// same left, as the merchant's part of each is rounded by itself. It reads all of the
+// campaign's rewards, by rewards_by_campaign or, where they are most there are, whole;
+// on a snapshot, so that nobody waits for it.
+func (q *Queries) FundedRewards(ctx context.Context, arg FundedRewardsParams) ([]FundedRewardsRow, error) {
+	rows, err := q.db.Query(ctx, FundedRewards, arg.CampaignID, arg.AccountIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []FundedRewardsRow
+	for rows.Next() {
+		var i FundedRewardsRow
+		if err := rows.Scan(
+			&i.CampaignVersion,
+			&i.Status,
+			&i.IsReversed,
+			&i.Kept,
+			&i.Given,
+			&i.Granted,
+			&i.Rewards,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const GetTotals = `-- name: GetTotals :one
 SELECT campaign_id, version, currency, budget, accrued, confirmed, paid, reversed, owed, merchants, rewards
 FROM campaign_totals

@@ -9,6 +9,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/shopspring/decimal"
 )
 
 const CountPurchasesToSimulate = `-- name: CountPurchasesToSimulate :one
@@ -38,7 +40,7 @@ func (q *Queries) CountPurchasesToSimulate(ctx context.Context, arg CountPurchas
 }
 
 const PurchasesToSimulate = `-- name: PurchasesToSimulate :many
-SELECT p.purchase_id, p.merchant_id, p.customer_id, p.currency, p.country, p.purchased_at, p.lines,
+SELECT p.purchase_id, p.merchant_id, p.customer_id, p.currency, p.country, p.purchased_at, p.lines, p.amount, p.returned,
        (p.evaluation -> 'customer')::jsonb AS customer,
        k.click_id, k.campaign_id AS click_campaign_id, k.clicked_at
 FROM purchases AS p
@@ -61,14 +63,16 @@ type PurchasesToSimulateRow struct {
 	Country         string
 	PurchasedAt     time.Time
 	Lines           json.RawMessage
+	Amount          decimal.Decimal
+	Returned        decimal.Decimal
 	Customer        json.RawMessage
 	ClickID         *string
 	ClickCampaignID *string
 	ClickedAt       *time.Time
 }
 
-// A period's purchases in the order of their times, with what was known of
-// their customers then and the click that they were attributed to. Held ones have no
+// A period's purchases in the order of their times, with what came back of them, what
+// was known of their customers then and the click that they were attributed to. Held ones have no
 // evaluation yet.
 func (q *Queries) PurchasesToSimulate(ctx context.Context, arg PurchasesToSimulateParams) ([]PurchasesToSimulateRow, error) {
 	rows, err := q.db.Query(ctx, PurchasesToSimulate, arg.FromAt, arg.ToAt)
@@ -87,6 +91,8 @@ func (q *Queries) PurchasesToSimulate(ctx context.Context, arg PurchasesToSimula
 			&i.Country,
 			&i.PurchasedAt,
 			&i.Lines,
+			&i.Amount,
+			&i.Returned,
 			&i.Customer,
 			&i.ClickID,
 			&i.ClickCampaignID,

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"florin/internal/platform/dbtest"
+
 	"github.com/shopspring/decimal"
 )
 
@@ -52,9 +54,7 @@ func TestCashbackOnRealPurchases(t *testing.T) {
 	text := unzipped(t, name)
 	want := checkFile(t, text)
 	eachEngine(t, func(t *testing.T, engine string) {
-		if engine == "cockroach" && !isLong {
-			t.Skip("takes minutes on CockroachDB: set FLORIN_TEST_LONG=1")
-		}
+		dbtest.LongOnCockroach(t)
 		dataDir := migrated(t, engine)
 		p := dev(t, engine, dataDir)
 		enterShop(p, want)

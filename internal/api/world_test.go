@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path"
 	"regexp"
 	"strings"
 	"sync"
@@ -122,8 +120,7 @@ func (b *mailbox) to(address string) (messages []mail.Message) {
 
 // worldOptions are what a test wants otherwise.
 type worldOptions struct {
-	// isLong is for tests of minutes that ask little of the engine: on CockroachDB
-	// they run when FLORIN_TEST_LONG is set.
+	// isLong is for dbtest.LongOnCockroach.
 	isLong       bool
 	secondPerson []approval.Operation
 	bank         wallet.Bank // wallet.SimulatedBank when nil
@@ -147,8 +144,8 @@ func eachWorld(t *testing.T, o worldOptions, test func(t *testing.T, w *world)) 
 func eachFreshWorld(t *testing.T, o worldOptions, test func(t *testing.T, w *world)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, url string) {
-		if o.isLong && path.Base(t.Name()) == string(database.Cockroach) && os.Getenv("FLORIN_TEST_LONG") == "" {
-			t.Skip("takes minutes on CockroachDB: set FLORIN_TEST_LONG=1")
+		if o.isLong {
+			dbtest.LongOnCockroach(t)
 		}
 		fresh := dbtest.Fresh(t, url)
 		dbtest.Migrate(t, fresh)

@@ -53,6 +53,7 @@ func wantRightBooks(t *testing.T, db *database.DB) ledger.Proof {
 func TestEveryModeMovesWhatItAcknowledges(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, serverURL string) {
+		dbtest.LongOnCockroach(t)
 		url, db := fresh(t, serverURL)
 		report, err := bench.Run(t.Context(), bench.Options{
 			Mode: bench.ModeAll, Accounts: 60, Hot: 0.5, Batch: 50, Duration: time.Second, DatabaseURL: url,
@@ -179,6 +180,7 @@ func TestHTTPModesMoveWhatTheyAcknowledge(t *testing.T) {
 func TestInterruptedRunLeavesNoScratchSchema(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, serverURL string) {
+		dbtest.LongOnCockroach(t)
 		for _, mode := range []bench.Mode{bench.ModeRaw, bench.ModeNaive} {
 			t.Run(string(mode), func(t *testing.T) {
 				t.Parallel()

@@ -242,7 +242,7 @@ var harmless = []string{
 }
 
 func TestVerifyNamesEveryCorruption(t *testing.T) {
-	eachFresh(t, func(t *testing.T, w *world) {
+	eachLong(t, func(t *testing.T, w *world) {
 		if proof := w.wantSound(); proof.Purchases != 0 || proof.Offences == nil {
 			t.Fatalf("without purchases: %+v", proof)
 		}

@@ -2,8 +2,6 @@ package cashback_test
 
 import (
 	"context"
-	"os"
-	"path"
 	"slices"
 	"sync"
 	"testing"
@@ -53,8 +51,7 @@ func eachFresh(t *testing.T, test func(t *testing.T, w *world)) {
 	freshOnEach(t, false, test)
 }
 
-// eachLong is eachFresh for tests that ask little of the engine: on CockroachDB, which
-// takes long to make a database, they run when FLORIN_TEST_LONG is set.
+// eachLong is eachFresh for what dbtest.LongOnCockroach is about.
 func eachLong(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Parallel()
@@ -64,8 +61,8 @@ func eachLong(t *testing.T, test func(t *testing.T, w *world)) {
 func freshOnEach(t *testing.T, isLong bool, test func(t *testing.T, w *world)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, url string) {
-		if isLong && path.Base(t.Name()) == string(database.Cockroach) && os.Getenv("FLORIN_TEST_LONG") == "" {
-			t.Skip("takes long on CockroachDB: set FLORIN_TEST_LONG=1")
+		if isLong {
+			dbtest.LongOnCockroach(t)
 		}
 		fresh := dbtest.Fresh(t, url)
 		dbtest.Migrate(t, fresh)

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -100,6 +101,15 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 	}
 	if !found {
 		t.Fatal("no database engine found: install PostgreSQL 15 or newer, or set COCKROACH_BINARY")
+	}
+}
+
+// LongOnCockroach is called by a test of Each that takes long there and asks little of
+// the engine: on CockroachDB it is skipped unless FLORIN_TEST_LONG is set.
+func LongOnCockroach(t *testing.T) {
+	t.Helper()
+	if path.Base(t.Name()) == string(database.Cockroach) && os.Getenv("FLORIN_TEST_LONG") == "" {
+		t.Skip("takes long on CockroachDB: set FLORIN_TEST_LONG=1")
 	}
 }
 

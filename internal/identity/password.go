@@ -43,11 +43,17 @@ func newHasher(concurrency int) *hasher {
 
 // enter waits for a slot. Returns ErrBusy when there is none for too long.
 func (h *hasher) enter(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-h.slots }
+	select {
+	case h.slots <- struct{}{}:
+		return leave, nil // a free one, however late it is
+	default:
+	}
 	timer := time.NewTimer(h.waitMax)
 	defer timer.Stop()
 	select {
 	case h.slots <- struct{}{}:
-		return func() { <-h.slots }, nil
+		return leave, nil
 	case <-timer.C:
 		return nil, ErrBusy
 	case <-ctx.Done():

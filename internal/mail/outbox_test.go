@@ -282,7 +282,8 @@ func TestAMailIsGivenUpWhenRefusedOrAfterADay(t *testing.T) {
 			return w.waiting(t) == 0
 		})
 		stop()
-		if tries < 5 || tries > 60 || len(refusing.deliveries()) != 1 {
+		// On a slow machine the time passes faster than the outbox tries.
+		if tries < 2 || tries > 60 || len(refusing.deliveries()) != 1 {
 			t.Errorf("%d tries; refused %d times", tries, len(refusing.deliveries()))
 		}
 		if n := strings.Count(w.log.String(), "mail given up"); n != 2 {

@@ -18,8 +18,9 @@ import (
 var ranks = [][]string{
 	{"cmd/server"},
 	{"internal/bench", "internal/seed"},
+	{"internal/admin"},
 	{"internal/api"},
-	{"internal/wallet", "internal/cashback"},
+	{"internal/wallet", "internal/cashback", "internal/reporting"},
 	{"internal/export"},
 	{"internal/ledger", "internal/identity", "internal/risk", "internal/approval"},
 	{"internal/mail", "internal/audit"},
@@ -60,12 +61,13 @@ func TestImportsPointDown(t *testing.T) {
 func TestAModulesTablesAreWrittenByItsOwnQueries(t *testing.T) {
 	owners := map[string]string{
 		"accounts": "ledger", "transfers": "ledger", "postings": "ledger", "holds": "ledger",
+		"ledger_activity": "ledger", "proofs": "ledger", "proof_turns": "ledger",
 		"users": "identity", "sessions": "identity", "user_tokens": "identity",
 		"second_factors": "identity", "recovery_codes": "identity", "sign_in_throttle": "identity",
 		"api_keys": "identity", "linked_accounts": "identity", "mails": "mail", "exports": "export",
 		"audit_events": "audit", "audit_days": "audit",
 		"risk_rules": "risk", "risk_decisions": "risk", "role_limits": "risk", "approvals": "approval",
-		"wallet_payments": "wallet",
+		"wallet_payments": "wallet", "saved_queries": "reporting",
 		"campaigns":       "cashback", "campaign_totals": "cashback", "cashback_programs": "cashback", "cashback_customers": "cashback",
 		"customer_spend": "cashback", "tier_changes": "cashback", "segment_members": "cashback", "reward_caps": "cashback",
 		"clicks": "cashback", "purchases": "cashback", "purchase_returns": "cashback", "rewards": "cashback",

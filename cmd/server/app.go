@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
+	"florin/internal/admin"
 	"florin/internal/api"
 	"florin/internal/cashback"
 	"florin/internal/export"
@@ -30,6 +31,7 @@ import (
 	"florin/internal/ledger"
 	"florin/internal/platform/clock"
 	"florin/internal/platform/database"
+	"florin/internal/reporting"
 )
 
 const (
@@ -80,17 +82,31 @@ func newApp(ctx context.Context, flags serverFlags, databaseURL string, log *slo
 	})
 	a.people = newPeople(a.reads, a.ledger, set, log)
 	a.cashback = cashback.New(a.reads, a.ledger, cashback.Options{Clock: clock.System, Log: log, Audit: a.people.audit})
+	console := reporting.NewConsole(a.reads, reporting.ConsoleOptions{URL: flags.ReportingURL, Clock: clock.System, Log: a.people.audit})
 	exports := export.NewControl(a.reads, set.exportPlaces, clock.System)
 	a.watch = export.NewWatch(exports, export.WatchOptions{Log: log, Registry: a.metrics})
 	p := &a.people
-	a.handler = api.New(api.Options{
+	served := api.New(api.Options{
 		Ledger: a.ledger, Exports: exports, Authenticate: a.authenticate, Ready: a.checkReady,
 		Users: p.users, Keys: p.keys, Linked: p.linked, Wallets: p.wallets, Cashback: a.cashback, Risk: p.rules, Approvals: p.approvals, Audit: p.audit,
+		Reports: reporting.NewReports(a.reads), Console: console,
 		IngestSources: set.ingestSources, SessionMax: flags.SessionMax, AmountLimits: api.AmountLimitsOf(p.rules),
 		Log: log, Registry: a.metrics, Version: version(),
 		RateLimits: set.rateLimits, TrustedProxies: set.trustedProxies, CORSOrigins: set.corsOrigins, OverTLS: set.overTLS,
 	})
+	a.handler = withPages(served, admin.New(admin.Options{API: served, Log: log, Version: version(), OverTLS: set.overTLS}))
 	return a, nil
+}
+
+// withPages serves the pages beside the API that they are a client of.
+func withPages(served, pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == admin.Root || strings.HasPrefix(r.URL.Path, admin.Root+"/") {
+			pages.ServeHTTP(w, r)
+			return
+		}
+		served.ServeHTTP(w, r)
+	})
 }
 
 // connect opens the pools: one for the executor, one for all else.
@@ -280,6 +296,9 @@ func (a *app) tellTransport(listener net.Listener) {
 func (a *app) tellDatabase(databaseURL string) {
 	if database.IsExposed(databaseURL) {
 		a.log.Warn("the database is reached over a network without verified TLS: set sslmode=verify-full and sslrootcert in FLORIN_DATABASE_URL")
+	}
+	if database.IsExposed(a.flags.ReportingURL) {
+		a.log.Warn("the console reaches the database over a network without verified TLS: set sslmode=verify-full and sslrootcert in FLORIN_REPORTING_URL")
 	}
 }
 

@@ -25,6 +25,11 @@ type devCommand struct {
 	Regions []string `help:"Run a CockroachDB cluster on this machine, of a node and a server for each of these regions, the primary first. The data folder remembers them." placeholder:"NAME"`
 	Survive string   `help:"What the cluster's database outlives: zone or region; at first region when there are three." enum:",zone,region" default:""`
 	Demo    bool     `help:"Fill in demo data." default:"true" negatable:""`
+
+	// hasOwnRole says that the console's role was made here, with rolePassword, which
+	// is empty where there are no passwords.
+	hasOwnRole   bool
+	rolePassword string
 }
 
 // Run runs a database engine, the server (one for each region, if there are
@@ -141,15 +146,18 @@ func (c *devCommand) runHere(ctx context.Context, server *embedded.Server, liste
 
 // prepare migrates and puts the server together.
 func (c *devCommand) prepare(ctx context.Context, server *embedded.Server, log *slog.Logger) (*app, error) {
-	a, err := newApp(ctx, c.serverFlags, server.URL(), log)
+	db, err := database.Open(ctx, server.URL(), database.Options{ApplicationName: "florin dev", MaxConns: 4})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := database.Migrate(ctx, a.reads, log); err != nil {
-		a.close()
+	defer db.Close()
+	if _, err := database.Migrate(ctx, db, log); err != nil {
 		return nil, err
 	}
-	return a, nil
+	if err := c.keepReportingRole(ctx, db, server.URL(), log); err != nil {
+		return nil, err
+	}
+	return newApp(ctx, c.serverFlags, server.URL(), log)
 }
 
 // listenOps opens the operations port, another one when it is taken: metrics are

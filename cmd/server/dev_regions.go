@@ -94,6 +94,9 @@ func (c *devCommand) prepareRegions(ctx context.Context, server *embedded.Server
 	if err := database.Localize(ctx, db, layout, log); err != nil {
 		return "", err
 	}
+	if err := c.keepReportingRole(ctx, db, server.URL(), log); err != nil {
+		return "", err
+	}
 	if !c.Demo {
 		return db.Version, nil
 	}

@@ -39,6 +39,12 @@ func (c *devCommand) newReplica(node embedded.Node, at addresses, log *slog.Logg
 	}
 	flags := c.serverFlags
 	flags.Addr, flags.OpsAddr, flags.Region = at.api, at.ops, node.Region
+	if c.hasOwnRole {
+		// Queries of the console go to the nearest node, too.
+		if flags.ReportingURL, err = asRole(node.URL, devRole, c.rolePassword); err != nil {
+			return nil, err
+		}
+	}
 	return &replica{
 		region: node.Region, at: at, dataDir: c.DataDir, program: program,
 		env: append(environment(flags), "FLORIN_DATABASE_URL="+node.URL),

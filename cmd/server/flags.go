@@ -39,6 +39,7 @@ type serverFlags struct {
 	Region         string        `help:"Home region of accounts opened here, when the database has it; default: the region that the connections lead to." env:"FLORIN_REGION"`
 	ExportPlaces   string        `name:"export-destinations" help:"Places that POST /api/v1/exports may have the database deliver to, separated by blanks: each a URL such as s3://BUCKET/PATH?AWS_REGION=NAME, with all beneath it. Empty for none." env:"FLORIN_EXPORT_DESTINATIONS" placeholder:"'URL URL'"`
 	IngestSources  string        `help:"Gateways that may report purchases to POST /api/v1/ingest/NAME by their signature alone: each NAME=stripe:SECRET or NAME=signed:SECRET, with commas between several; @MERCHANT,MERCHANT after the secret binds it to these, without it may speak for any. None by default." env:"FLORIN_INGEST_SOURCES" placeholder:"NAME=FORMAT:SECRET@MERCHANT"`
+	ReportingURL   string        `name:"reporting-url" help:"The database for the SQL console, by a role of its own: florin reporting role makes it. It may be a copy that only follows. Without it there is no console." env:"FLORIN_REPORTING_URL" placeholder:"URL"`
 	MaxConnections int32         `name:"db-connections" help:"Most connections for reads; the executor has its own." default:"16" env:"FLORIN_DB_CONNECTIONS"`
 
 	TLSCert        string `name:"tls-cert" help:"Certificate of the API's port, with its chain, in PEM; read again when it changes and on SIGHUP. Without one there is no TLS here." env:"FLORIN_TLS_CERT" placeholder:"FILE" group:"Transport"`
@@ -121,6 +122,9 @@ func (f *serverFlags) settings() (s settings, err error) {
 	}
 	if s.ingestSources, err = gateway.ParseSources(f.IngestSources); err != nil {
 		return s, fmt.Errorf("--ingest-sources: %w", err)
+	}
+	if err := checkReportingURL(f.ReportingURL); err != nil {
+		return s, err
 	}
 	if s.sealer, err = f.sealer(); err != nil {
 		return s, err

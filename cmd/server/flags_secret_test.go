@@ -20,6 +20,7 @@ func secretEnvironment(changes ...string) []string {
 		"FLORIN_SMTP_URL=smtp://florin:"+hidden+"@127.0.0.1:1", "FLORIN_DATABASE_URL=postgres://florin:"+hidden+"@127.0.0.1:1/florin?connect_timeout=2",
 		"FLORIN_EXPORT_DESTINATIONS=s3://books/daily?AWS_ACCESS_KEY_ID=florin&AWS_SECRET_ACCESS_KEY="+hidden,
 		"FLORIN_INGEST_SOURCES=shop=stripe:whsec_"+hidden,
+		"FLORIN_REPORTING_URL=postgres://florin:"+hidden+"@127.0.0.1:1/florin?connect_timeout=2",
 	), changes...)
 }
 
@@ -37,7 +38,7 @@ func said(t *testing.T, env []string, args ...string) (out string, err error) {
 func TestHelpShowsNoSecretOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
-		"", "dev", "serve", "migrate", "seed", "bench", "ingest", "verify", "export", "export run", "user", "user create", "user list", "secrets", "secrets new", "secrets rotate",
+		"", "dev", "serve", "migrate", "seed", "bench", "ingest", "verify", "export", "export run", "user", "user create", "user list", "reporting", "reporting role", "secrets", "secrets new", "secrets rotate",
 	} {
 		t.Run(command, func(t *testing.T) {
 			out, err := said(t, secretEnvironment(), append(strings.Fields(command), "--help")...)
@@ -77,6 +78,8 @@ func TestErrorsShowNoSecretOfTheEnvironment(t *testing.T) {
 		"source without a format":   {args: []string{"serve"}, env: []string{"FLORIN_INGEST_SOURCES=shop=" + hidden}, want: "--ingest-sources"},
 		"source's secret":           {args: []string{"serve"}, env: []string{"FLORIN_INGEST_SOURCES=erp=signed:whsec_" + hidden}, want: "--ingest-sources"},
 		"server of a file":          {args: []string{"ingest", "x.csv", "--url", "https://florin:" + hidden + "@pay.example.com"}, want: "--url"},
+		"console's URL":             {args: []string{"serve"}, env: []string{"FLORIN_REPORTING_URL=postgres://florin:" + hidden + "%@127.0.0.1/x"}, want: "--reporting-url"},
+		"role without a database":   {args: []string{"reporting", "role", "x"}, want: "127.0.0.1"},
 		"public URL":                {args: []string{"serve"}, env: []string{"FLORIN_PUBLIC_URL=https://florin:" + hidden + "@pay.example.com"}, want: "--public-url"},
 		"database does not answer":  {args: []string{"migrate"}, want: "127.0.0.1"},
 		"verify without a database": {args: []string{"verify"}, want: "127.0.0.1"},

@@ -16,16 +16,17 @@ import (
 )
 
 type commands struct {
-	Dev     devCommand     `cmd:"" help:"Run everything on this machine: a database engine of its own, demo data, the server."`
-	Serve   serveCommand   `cmd:"" help:"Run the server on the database at FLORIN_DATABASE_URL."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date and end."`
-	Seed    seedCommand    `cmd:"" help:"Fill the books with mock data of any size."`
-	Bench   benchCommand   `cmd:"" help:"Measure how fast money moves, and what of the engine's speed is left."`
-	Ingest  ingestCommand  `cmd:"" help:"Take purchases and returns in from a file, line by line."`
-	Verify  verifyCommand  `cmd:"" help:"Prove the books, payments, cashback and the audit trail at one consistent time; exit code 1 when they are wrong."`
-	Export  exportCommand  `cmd:"" help:"Export the ledger to files, and prove such files."`
-	User    userCommand    `cmd:"" help:"Make, list and change users, with nothing but the database."`
-	Secrets secretsCommand `cmd:"" help:"Make keys that seal secrets in the database, and change from one to another."`
+	Dev     devCommand       `cmd:"" help:"Run everything on this machine: a database engine of its own, demo data, the server."`
+	Serve   serveCommand     `cmd:"" help:"Run the server on the database at FLORIN_DATABASE_URL."`
+	Migrate migrateCommand   `cmd:"" help:"Bring the database's schema up to date and end."`
+	Seed    seedCommand      `cmd:"" help:"Fill the books with mock data of any size."`
+	Bench   benchCommand     `cmd:"" help:"Measure how fast money moves, and what of the engine's speed is left."`
+	Ingest  ingestCommand    `cmd:"" help:"Take purchases and returns in from a file, line by line."`
+	Verify  verifyCommand    `cmd:"" help:"Prove the books, payments, cashback and the audit trail at one consistent time; exit code 1 when they are wrong."`
+	Export  exportCommand    `cmd:"" help:"Export the ledger to files, and prove such files."`
+	Report  reportingCommand `cmd:"" name:"reporting" help:"Let others read the books by SQL, and nothing else."`
+	User    userCommand      `cmd:"" help:"Make, list and change users, with nothing but the database."`
+	Secrets secretsCommand   `cmd:"" help:"Make keys that seal secrets in the database, and change from one to another."`
 }
 
 // errExit ends the program with code 1 when everything worth saying is said.

@@ -23,6 +23,9 @@ import (
 	"florin/internal/wallet"
 )
 
+// recordTimeout bounds how long a proof may take to be recorded.
+const recordTimeout = 10 * time.Second
+
 type verifyCommand struct {
 	databaseFlags
 	AsOf       asOf              `help:"Read the books as they were at a time (RFC 3339) or some time ago (10s, 1h30m), without waiting for what is under way since. CockroachDB only, as far back as it keeps the past." placeholder:"TIME|DURATION"`
@@ -112,6 +115,8 @@ func (c *verifyCommand) verify(ctx context.Context, db *database.DB, out, progre
 	if err != nil {
 		return explainPast(err)
 	}
+	offences := len(proof.Offences) + len(payments.Offences) + len(rewards.Offences) + len(report.Offences)
+	recordProof(ctx, db, proof, offences, progress)
 	if c.JSON {
 		err = json.NewEncoder(out).Encode(proofs{proof, payments, rewards, report})
 	} else {
@@ -120,10 +125,28 @@ func (c *verifyCommand) verify(ctx context.Context, db *database.DB, out, progre
 		printCashback(out, rewards)
 		printAudit(out, report)
 	}
-	if err == nil && len(proof.Offences)+len(payments.Offences)+len(rewards.Offences)+len(report.Offences) > 0 {
+	if err == nil && offences > 0 {
 		return errExit
 	}
 	return err
+}
+
+// recordProof shows the proof to operators, in the overview, where this may write: a
+// proof is as good without, so what stands against it is told and no more.
+func recordProof(ctx context.Context, db *database.DB, proof ledger.Proof, offences int, progress io.Writer) {
+	by := "florin verify"
+	if host, err := os.Hostname(); err == nil {
+		by += " at " + host
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	err := ledger.RecordProof(ctx, db, ledger.ProofRecord{
+		Kind: ledger.ProofInFull, ReadAt: proof.At, RecordedAt: clock.System(), RecordedBy: by,
+		IsBalanced: len(proof.Offences) == 0, Offences: int64(offences), Sums: proof.Sums,
+	})
+	if err != nil {
+		fmt.Fprintf(progress, "the overview will not show this proof: %v\n", err)
+	}
 }
 
 func explainPast(err error) error {

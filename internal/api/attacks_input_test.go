@@ -286,7 +286,7 @@ func attackBodies(t *testing.T, w *world) {
 		}
 		path, _ := possessions{
 			"accountId": "a", "transactionId": "t", "holdId": "h", "userId": "user_a", "keyId": "key_a", "decisionId": "dec_a", "approvalId": "apr_a",
-			"exportId": "1", "ruleId": "r", "role": "customer", "currency": "USD", "campaignId": "c", "customerId": "c", "purchaseId": "p",
+			"exportId": "1", "ruleId": "r", "queryId": "sq_a", "role": "customer", "currency": "USD", "campaignId": "c", "customerId": "c", "purchaseId": "p",
 		}.fill(o.path)
 		caller := customer
 		if !strings.Contains(o.path, "/users/me") && !strings.Contains(o.path, "/auth/") {

@@ -136,8 +136,9 @@ func (w *world) belongings() (*caller, possessions) {
 	}
 	asked := w.staff(identity.Admin).put("/api/v1/users/"+victim.userID+"/role", object{"role": "merchant"}).want(http.StatusAccepted).object()
 	campaign, customer, purchase, returned, reward := admin.rewarded(account)
+	saved := admin.post("/api/v1/console/saved", object{"name": "Hers", "query": "SELECT 1"}).want(http.StatusCreated).object()
 	return victim, possessions{
-		"campaignId": campaign, "customerId": customer, "purchaseId": purchase, "returnId": returned, "rewardId": reward, "source": "shop",
+		"queryId": text(saved, "queryId"), "campaignId": campaign, "customerId": customer, "purchaseId": purchase, "returnId": returned, "rewardId": reward, "source": "shop",
 		"accountId": account, "transactionId": text(paid, "transactionId"), "holdId": hold, "sessionId": victim.sessionID,
 		"linkedAccountId": victim.link(), "userId": victim.userID, "keyId": w.program(identity.Customer, victim.userID).keyID,
 		"decisionId": decision.ID, "approvalId": text(asked, "approvalId"), "exportId": "123456", "ruleId": "new_payee",
@@ -304,7 +305,7 @@ func attackObjectsByPath(t *testing.T, w *world) {
 func (*world) wantSameAsNobodys(t *testing.T, attacker *caller, o operation, asked string, got answer) {
 	t.Helper()
 	nobodys := possessions{}
-	for _, name := range []string{"accountId", "transactionId", "holdId", "sessionId", "linkedAccountId", "userId", "keyId", "decisionId", "approvalId", "exportId", "ruleId", "campaignId", "customerId", "purchaseId", "returnId", "rewardId", "source"} {
+	for _, name := range []string{"accountId", "transactionId", "holdId", "sessionId", "linkedAccountId", "userId", "keyId", "decisionId", "approvalId", "exportId", "ruleId", "campaignId", "customerId", "purchaseId", "returnId", "rewardId", "queryId", "source"} {
 		nobodys[name] = id.New("none")
 	}
 	path, _ := nobodys.fill(o.path)
@@ -440,7 +441,7 @@ func attackMassAssignment(t *testing.T, w *world) {
 		}
 		path, _ := possessions{
 			"accountId": "a", "transactionId": "t", "holdId": "h", "userId": "user_a", "keyId": "key_a", "decisionId": "dec_a", "approvalId": "apr_a",
-			"exportId": "1", "ruleId": "r", "role": "customer", "currency": "USD", "campaignId": "c", "customerId": "c", "purchaseId": "p",
+			"exportId": "1", "ruleId": "r", "queryId": "sq_a", "role": "customer", "currency": "USD", "campaignId": "c", "customerId": "c", "purchaseId": "p",
 		}.fill(o.path)
 		known := w.membersOf(o)
 		for _, member := range forbidden {

@@ -123,6 +123,20 @@ var proofMembers = []member[ProofRequest]{
 
 func (ProofRequest) members() []member[ProofRequest] { return proofMembers }
 
+// Caller is who a credential belongs to, and what he may do with it.
+type Caller struct {
+	Kind            string                `json:"kind" enum:"user,key" doc:"A person with a session, or a program with an API key."`
+	ID              string                `json:"id" doc:"Of the user or of the key." example:"user_q7w3m5x2k4z6n2p7r5t3v6y4a2"`
+	Name            string                `json:"name" example:"Alice Adams"`
+	Role            string                `json:"role" enum:"customer,merchant,support,finance,operator,admin" example:"finance"`
+	OwnerID         string                `json:"ownerId,omitempty" doc:"The user whose accounts alone the caller reaches. Absent: he reaches all." example:"user_q7w3m5x2k4z6n2p7r5t3v6y4a2"`
+	Permissions     []identity.Permission `json:"permissions" nullable:"false" doc:"All that the role and, for a key, its scopes let him do. Without a second factor staff may do none of it but what is their own."`
+	HasSecondFactor bool                  `json:"hasSecondFactor" doc:"Never so for keys."`
+	IsProven        bool                  `json:"isProven" doc:"Sensitive steps are open to him now: he proved himself in the last ten minutes, or is a program."`
+}
+
+type callerOutput struct{ Body Caller }
+
 type signUpInput struct{ Payload jsonBody[SignUpRequest] }
 
 type emailInput struct{ Payload jsonBody[EmailRequest] }
@@ -157,6 +171,7 @@ func (a *api) routeAuth() {
 	route(a, signInEndpoint, a.signIn)
 	route(a, signOutEndpoint, a.signOut)
 	route(a, proveEndpoint, a.prove)
+	route(a, getCallerEndpoint, a.getCaller)
 	route(a, requestResetEndpoint, a.requestReset)
 	route(a, resetPasswordEndpoint, a.resetPassword)
 }
@@ -220,6 +235,20 @@ func (a *api) prove(ctx context.Context, in *proofInput) (*messageOutput, error)
 		return nil, err
 	}
 	return &messageOutput{Message{"Proven."}}, nil
+}
+
+func (a *api) getCaller(ctx context.Context, _ *struct{}) (*callerOutput, error) {
+	p := principalOf(ctx)
+	caller := Caller{
+		Kind: string(p.Kind), ID: p.ID, Name: p.Name, Role: string(p.Role), OwnerID: p.OwnerID,
+		Permissions: []identity.Permission{}, HasSecondFactor: p.HasSecondFactor, IsProven: a.isProven(p),
+	}
+	for _, permission := range p.Role.Permissions() {
+		if p.May(permission) {
+			caller.Permissions = append(caller.Permissions, permission)
+		}
+	}
+	return &callerOutput{caller}, nil
 }
 
 func (a *api) requestReset(ctx context.Context, in *emailInput) (*messageOutput, error) {

@@ -60,18 +60,30 @@ func (a *api) credential(r *http.Request) (token string, isCookie bool, problem 
 	return "", false, codeUnauthenticated.problem("the header Authorization: Bearer TOKEN is missing")
 }
 
-// sessionCookie hands a session's token to a browser, which sends it to this
-// host alone, shows it to no script, and forgets it after maxAge.
-func (a *api) sessionCookie(token string, maxAge time.Duration) http.Cookie {
+// CredentialCookie hands the token of a session, or an API key, to a browser, which
+// sends it to this host alone, shows it to no script, and forgets it after maxAge;
+// at once when that is not above zero.
+func CredentialCookie(token string, maxAge time.Duration, overTLS bool) http.Cookie {
+	seconds := int(maxAge.Seconds())
+	if seconds <= 0 {
+		seconds = -1 // 0 would leave it to the browser
+	}
 	return http.Cookie{ //nolint:gosec // Secure but where there is no TLS, which is told by the name
-		Name: a.cookieName, Value: token, Path: "/", MaxAge: int(maxAge.Seconds()),
-		Secure: a.cookieName == secureCookieName, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: cookieName(overTLS), Value: token, Path: "/", MaxAge: seconds,
+		Secure: overTLS, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }
 
-// noSessionCookie takes it away again.
-func (a *api) noSessionCookie() http.Cookie {
-	cookie := a.sessionCookie("", 0) //nolint:gosec // as above
-	cookie.MaxAge = -1
-	return cookie
+func cookieName(overTLS bool) string {
+	if overTLS {
+		return secureCookieName
+	}
+	return plainCookieName
 }
+
+func (a *api) sessionCookie(token string, maxAge time.Duration) http.Cookie {
+	return CredentialCookie(token, maxAge, a.cookieName == secureCookieName)
+}
+
+// noSessionCookie takes it away again.
+func (a *api) noSessionCookie() http.Cookie { return a.sessionCookie("", 0) }

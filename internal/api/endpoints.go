@@ -225,6 +225,12 @@ var (
 		summary: "Read a hold", description: "As it is now.",
 		answer: exampleHold, codes: []code{code(ledger.HoldNotFound)},
 	}
+	listHoldsEndpoint = endpoint{
+		id: "listHolds", method: http.MethodGet, path: "/api/v1/accounts/{accountId}/holds", tag: tagHolds,
+		needs:   allow(identity.HoldsRead),
+		summary: "List an account's pending holds", description: "Those that reserve its money, in the order of their ids. One that has ended is read by its id.",
+		answer: HoldList{Data: []Hold{exampleHold}}, codes: []code{code(ledger.AccountNotFound)},
+	}
 	captureHoldEndpoint = endpoint{
 		id: "captureHold", method: http.MethodPost, path: "/api/v1/holds/{holdId}/capture", tag: tagHolds, writes: true,
 		needs:   allow(identity.HoldsWrite),

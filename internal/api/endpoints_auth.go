@@ -78,6 +78,14 @@ var (
 		request: reflect.TypeFor[ProofRequest](), requestExample: map[string]any{"code": "123456"},
 		answer: Message{"Proven."}, codes: proofCodes,
 	}
+	getCallerEndpoint = endpoint{
+		id: "getCaller", method: http.MethodGet, path: "/api/v1/auth/caller", tag: tagAuth, forAnyone: true,
+		summary: "Read who you are", description: "Who the credential belongs to, and what it may do: a program of a user's interface asks before it shows what is refused anyway.",
+		answer: Caller{
+			Kind: "user", ID: exampleUser.UserID, Name: exampleUser.Name, Role: "support", HasSecondFactor: true, IsProven: true,
+			Permissions: allow(identity.AccountsRead, identity.AccountsFreeze),
+		},
+	}
 	requestResetEndpoint = endpoint{
 		id: "requestPasswordReset", method: http.MethodPost, path: "/api/v1/auth/password-reset", tag: tagAuth, isPublic: true, class: classAccount, writes: true,
 		summary: "Ask for a mail to reset the password", status: http.StatusAccepted,

@@ -108,7 +108,7 @@ var (
 	myStatementEndpoint = endpoint{
 		id: "getMyStatement", method: http.MethodGet, path: "/api/v1/users/me/statements", tag: tagMyMoney, needs: allow(identity.MeRead),
 		summary: "Read a statement", description: "Of one account, for a period, as of one moment, as JSON or CSV. An answer that was cut off has no closing balance.",
-		streams: reflect.TypeFor[AccountStatement](),
+		streams: reflect.TypeFor[AccountStatement](), csvExample: "time,transactionId,kind,counterparty,description,amount,balance,currency\r\n",
 		answer: AccountStatement{
 			AccountID: "alice", Currency: "USD", From: exampleTime, To: exampleLater, OpeningBalance: "100.00",
 			Data: []StatementLine{{

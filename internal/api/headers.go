@@ -1,5 +1,7 @@
 package api
 
+import "net/http"
+
 // securityHeader is a header of every answer. Handlers may replace it, so the
 // values are never changed in place.
 type securityHeader struct {
@@ -9,6 +11,16 @@ type securityHeader struct {
 
 // apiPolicy lets a browser that shows an answer as a page do nothing with it.
 const apiPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// SecurityHeaders are those of every answer of the API, for what is served beside
+// it. Its Content-Security-Policy is for answers that are no pages: replace it.
+func SecurityHeaders(overTLS bool) http.Header {
+	header := http.Header{}
+	for _, h := range securityHeaders(overTLS) {
+		header[h.name] = h.values
+	}
+	return header
+}
 
 // securityHeaders tell browsers to be careful with what they are given.
 func securityHeaders(overTLS bool) []securityHeader {

@@ -95,6 +95,20 @@ type captureInput struct {
 	Payload jsonBody[CaptureRequest]
 }
 
+type listHoldsInput struct {
+	AccountPath
+	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Most rows of the page."`
+	Cursor string `query:"cursor" maxLength:"300" doc:"The nextCursor of the page before; absent for the first."`
+}
+
+// HoldList is a page of an account's holds.
+type HoldList struct {
+	Data       []Hold `json:"data" nullable:"false"`
+	NextCursor string `json:"nextCursor,omitempty" doc:"Where the next page begins; absent on the last."`
+}
+
+type holdsOutput struct{ Body HoldList }
+
 type holdOutput struct{ Body Hold }
 
 type placedHoldOutput struct {
@@ -105,6 +119,7 @@ type placedHoldOutput struct {
 func (a *api) routeHolds() {
 	route(a, placeHoldEndpoint, a.placeHold)
 	route(a, getHoldEndpoint, a.getHold)
+	route(a, listHoldsEndpoint, a.listHolds)
 	route(a, captureHoldEndpoint, a.captureHold)
 	route(a, voidHoldEndpoint, a.voidHold)
 }
@@ -137,6 +152,26 @@ func (a *api) getHold(ctx context.Context, in *HoldPath) (*holdOutput, error) {
 		return nil, err
 	}
 	return &holdOutput{holdOf(hold)}, nil
+}
+
+func (a *api) listHolds(ctx context.Context, in *listHoldsInput) (*holdsOutput, error) {
+	after, err := idAfter(in.Cursor, "holds")
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.booksFor(ctx).PendingHolds(ctx, string(in.AccountID), after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	rows, more := cut(rows, in.Limit)
+	list := HoldList{Data: make([]Hold, len(rows))}
+	for i, row := range rows {
+		list.Data[i] = holdOf(row)
+	}
+	if more {
+		list.NextCursor = newCursor("holds", noSnapshot, rows[len(rows)-1].ID)
+	}
+	return &holdsOutput{list}, nil
 }
 
 func (a *api) captureHold(ctx context.Context, in *captureInput) (*createdTransferOutput, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"florin/internal/identity"
 	"florin/internal/platform/id"
 )
 
@@ -80,6 +81,51 @@ func TestListsAreNarrowedByTime(t *testing.T) {
 			}
 		}
 		s.get("/api/v1/accounts/nobody/postings").wantProblem(http.StatusNotFound, "account_not_found", "")
+	})
+}
+
+func TestAnAccountsPendingHoldsAreListed(t *testing.T) {
+	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		root, merchant := w.program(identity.Admin, ""), w.merchant()
+		open := func(balance, owner string) string {
+			body := object{"accountType": "WALLET", "balance": balance}
+			if owner != "" {
+				body["ownerId"] = owner
+			}
+			return text(root.post("/api/v1/accounts", body).want(http.StatusCreated).object(), "accountId")
+		}
+		payer, owned := open("100", ""), open("100", merchant.userID)
+		place := func(source string) string {
+			return text(root.post("/api/v1/holds", object{"sourceAccountId": source, "destinationAccountId": open("0", ""), "amount": "1"}).want(http.StatusCreated).object(), "holdId")
+		}
+		var want []string
+		for range 5 {
+			want = append(want, place(payer))
+		}
+		slices.Sort(want)
+		others := place(owned)
+		root.post("/api/v1/holds/"+want[1]+"/capture", nil).want(http.StatusCreated)
+		root.post("/api/v1/holds/"+want[3]+"/void", nil).want(http.StatusOK)
+		want = []string{want[0], want[2], want[4]}
+
+		path := "/api/v1/accounts/" + payer + "/holds"
+		first := root.get(path + "?limit=2").want(http.StatusOK).object()
+		if got := column(first.list("data"), "holdId"); !slices.Equal(got, want[:2]) {
+			t.Errorf("first page %v; want %v", got, want[:2])
+		}
+		second := root.get(path + "?limit=2&cursor=" + text(first, "nextCursor")).want(http.StatusOK).object()
+		if got := column(second.list("data"), "holdId"); !slices.Equal(got, want[2:]) || second["nextCursor"] != nil {
+			t.Errorf("second page %v; want %v", got, want[2:])
+		}
+		root.get(path+"?cursor=nonsense").wantProblem(http.StatusBadRequest, "invalid_request", "cursor")
+		root.get("/api/v1/accounts/nobody/holds").wantProblem(http.StatusNotFound, "account_not_found", "")
+
+		// A merchant's key reaches its owner's accounts alone.
+		program := w.program(identity.Merchant, merchant.userID)
+		program.get(path).wantProblem(http.StatusNotFound, "account_not_found", "")
+		if got := column(program.get("/api/v1/accounts/"+owned+"/holds").want(http.StatusOK).object().list("data"), "holdId"); !slices.Equal(got, []string{others}) {
+			t.Errorf("the owner's holds are %v; want %s", got, others)
+		}
 	})
 }
 

@@ -49,6 +49,7 @@ type endpoint struct {
 	requestExample any
 	answer         any          // an example of it
 	streams        reflect.Type // what is answered as it is read, as JSON or CSV; nil when answered at once
+	csvExample     string       // of what streams
 	notModified    bool
 	codes          []code // that are its own; those that all share are added
 
@@ -130,7 +131,7 @@ func (e endpoint) operation(schemas huma.Registry) huma.Operation {
 	if e.streams != nil {
 		op.Responses[strconv.Itoa(op.DefaultStatus)].Content["application/json"].Schema = schemas.Schema(e.streams, true, "")
 		op.Responses[strconv.Itoa(op.DefaultStatus)].Content["text/csv"] = &huma.MediaType{
-			Schema: &huma.Schema{Type: huma.TypeString}, Example: "time,transactionId,kind,counterparty,description,amount,balance,currency\r\n",
+			Schema: &huma.Schema{Type: huma.TypeString}, Example: e.csvExample,
 		}
 	}
 	if e.mayWait {
@@ -242,6 +243,7 @@ func humaConfig(version, cookieName string) huma.Config {
 				{Name: tagTransactions, Description: "What became of it."},
 				{Name: tagHolds, Description: "Money reserved for somebody, captured or released later."},
 				{Name: tagExports, Description: "The books, delivered to others as they grow."},
+				{Name: tagOverview, Description: "How the system is doing, for those who run it."},
 				{Name: tagAuth, Description: "For people: sign up, verify the address of mail, sign in and out, reset the password."},
 				{Name: tagMe, Description: "The user who asks: profile, password, sessions, second factor."},
 				{Name: tagMyMoney, Description: "What the user does with his own money, and with nobody else's."},
@@ -252,6 +254,8 @@ func humaConfig(version, cookieName string) huma.Config {
 				{Name: tagPurchases, Description: "What customers bought and gave back, as shops report it: cashback comes of it."},
 				{Name: tagCampaigns, Description: "Which purchases are rewarded, how much, and who pays for it."},
 				{Name: tagRewards, Description: "What customers get, why, and where it stands."},
+				{Name: tagReports, Description: "What finance reads of a period, each as of one moment that it names."},
+				{Name: tagConsole, Description: "SQL on the schema `reporting`, by a role of its own that can read nothing else."},
 				{Name: tagAudit, Description: "Who changed what. Its rows are chained by hash; `florin verify` proves them."},
 				{Name: tagHealth, Description: "For load balancers; without a credential."},
 			},

@@ -21,6 +21,7 @@ import (
 	"florin/internal/platform/database"
 	"florin/internal/platform/failure"
 	"florin/internal/platform/ratelimit"
+	"florin/internal/reporting"
 	"florin/internal/risk"
 	"florin/internal/wallet"
 )
@@ -118,6 +119,7 @@ var errorKinds = []errorKind{
 	{code(cashback.PurchaseNotFound), http.StatusNotFound, "There is no such purchase", "Check the id."},
 	{code(cashback.ReturnNotFound), http.StatusNotFound, "There is no such return", "Check the id."},
 	{code(cashback.RewardNotFound), http.StatusNotFound, "There is no such reward", "Check the id."},
+	{code(reporting.QueryNotFound), http.StatusNotFound, "There is no such saved query of yours", "Check the id. Those of others, shared ones too, are theirs to change: save a copy."},
 	{codeMethodNotAllowed, http.StatusMethodNotAllowed, "The path has no such method", "The header Allow names the methods."},
 	{codeBodyTimeout, http.StatusRequestTimeout, "The body did not arrive in time", "Send it again."},
 	{code(ledger.AccountExists), http.StatusConflict, "The account id is taken", "Choose another id. Ids of closed accounts are never given out again."},
@@ -163,6 +165,8 @@ var errorKinds = []errorKind{
 	{code(cashback.DuplicateClick), http.StatusConflict, "The click id was used for another click", "Choose another id, or send exactly the first request to get the click."},
 	{code(cashback.DuplicatePurchase), http.StatusConflict, "The purchase id was used for another purchase", "Choose another id, or send exactly the first request to get its outcome."},
 	{code(cashback.DuplicateReturn), http.StatusConflict, "The return id was used for another return", "Choose another id, or send exactly the first request to get its outcome."},
+	{code(reporting.ConsoleOff), http.StatusConflict, "The SQL console is off", "The detail says what its operator does to switch it on."},
+	{code(reporting.QueryChanged), http.StatusConflict, "The saved query was changed meanwhile", "Read it again and change the newest version."},
 	{codeCursorExpired, http.StatusGone, "The cursor's snapshot can no longer be read", "Ask for the first page again: it begins a new snapshot. Do not join its pages to those of the old one."},
 	{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large", "The detail names the limit."},
 	{codeUnsupportedMedia, http.StatusUnsupportedMediaType, "The body is not JSON", "Send application/json without a content encoding."},
@@ -192,10 +196,16 @@ var errorKinds = []errorKind{
 	{code(cashback.BudgetBelowSpent), http.StatusUnprocessableEntity, "The budget is less than what was given", "The detail names that. Set the budget no lower."},
 	{code(cashback.ReturnExceedsPurchase), http.StatusUnprocessableEntity, "More is returned than is left", "The detail says what is left. The return is on record as REFUSED, and nothing was taken back."},
 	{code(cashback.NothingToReturn), http.StatusUnprocessableEntity, "Nothing was bought that this could be of", "The return is on record as REFUSED. Name the purchase, or check customer, merchant, products and timestamp."},
+	{code(reporting.TooLong), http.StatusUnprocessableEntity, "The report is too long for a PDF", "Ask for CSV or JSON, which have no end, or for a shorter period."},
+	{code(reporting.QueryFailed), http.StatusUnprocessableEntity, "The database refuses the query", "The detail is what the database says."},
+	{code(reporting.QueryTimeout), http.StatusUnprocessableEntity, "The query takes too long", "Narrow it, by created_at for instance, or look at its plan. Nothing of it runs on."},
+	{code(reporting.ResultTooLarge), http.StatusUnprocessableEntity, "A row of the result is too large", "Select fewer or shorter columns."},
+	{code(reporting.TooManyQueries), http.StatusUnprocessableEntity, "Too many saved queries", "Delete one first."},
 	{code(cashback.PeriodTooLarge), http.StatusUnprocessableEntity, "The time has too many purchases", "Ask for a shorter one."},
 	{codeRateLimited, http.StatusTooManyRequests, "Too many requests", "Nothing was done. Send the same request again after Retry-After seconds."},
 	{code(identity.TooManyAttempts), http.StatusTooManyRequests, "Too many attempts failed", "Nothing was looked at. Try again after Retry-After seconds; a reset of the password by mail lets you in at once."},
 	{code(wallet.TooManyLookups), http.StatusTooManyRequests, "Too many payees were not there", "Nobody was looked for. Try again after Retry-After seconds."},
+	{code(reporting.ConsoleBusy), http.StatusTooManyRequests, "Too many queries are running", "Nothing was run. Each caller runs one query at a time. Try again after Retry-After seconds."},
 	{codeInternalError, http.StatusInternalServerError, "Something went wrong on our side", "Tell the operator the requestId. A request with an id can be sent again."},
 	{codeOverloaded, http.StatusServiceUnavailable, "Too much is waiting", "Nothing was taken. Send the same request again after Retry-After seconds."},
 	{codeShuttingDown, http.StatusServiceUnavailable, "This server is shutting down", "Nothing was taken. Send the same request again after Retry-After seconds."},
@@ -204,6 +214,7 @@ var errorKinds = []errorKind{
 	{codeOutcomeUnknown, http.StatusServiceUnavailable, "The outcome is unknown", "It is done in full or not at all. Send the same request with the same id or Idempotency-Key again to learn which; one that had neither must be looked up first."},
 	{codeTimeout, http.StatusServiceUnavailable, "It took too long", "A change may still be done. Send the same request with the same id again to learn its outcome."},
 	{codeNotReady, http.StatusServiceUnavailable, "The server is not ready", "The database does not answer or is not migrated yet."},
+	{code(reporting.Busy), http.StatusServiceUnavailable, "Too many reports are being read", "Nothing was read. Try again after Retry-After seconds."},
 	{code(identity.Busy), http.StatusServiceUnavailable, "Too many sign-ins are under way", "Nothing was done. Try again after Retry-After seconds."},
 }
 

@@ -31,6 +31,7 @@ import (
 	"florin/internal/identity"
 	"florin/internal/ledger"
 	"florin/internal/platform/clock"
+	"florin/internal/reporting"
 	"florin/internal/risk"
 	"florin/internal/wallet"
 )
@@ -61,12 +62,14 @@ type Options struct {
 	Risk      *risk.Rules
 	Approvals *approval.Approvals
 	Audit     *audit.Log
+	Reports   *reporting.Reports
+	Console   *reporting.Console
 	// SessionMax is how long a session's cookie is kept at most; 12 hours.
 	SessionMax time.Duration
 	// IngestSources may report purchases by their signature alone.
 	IngestSources gateway.Sources
 
-	Version string      // of the program, for the OpenAPI document
+	Version string      // of the program, for the OpenAPI document and the overview
 	Clock   clock.Clock // the machine's when nil
 	// AmountLimits are what callers with an owner may pay; nil for no limits but
 	// the accounts' own.
@@ -98,7 +101,10 @@ type api struct {
 	risk         *risk.Rules
 	approvals    *approval.Approvals
 	audit        *audit.Log
+	reports      *reporting.Reports
+	console      *reporting.Console
 	sessionMax   time.Duration
+	version      string
 	ready        func(ctx context.Context) error
 	log          *slog.Logger
 	now          clock.Clock
@@ -150,6 +156,7 @@ func build(o Options) (*api, *gin.Engine) {
 	a.routeTransactions()
 	a.routeHolds()
 	a.routeExports()
+	a.routeOverview()
 	a.routeUsers()
 	a.routeKeys()
 	a.routeAudit()
@@ -164,6 +171,8 @@ func build(o Options) (*api, *gin.Engine) {
 	a.routeCampaigns()
 	a.routeProgram()
 	a.routeRewards()
+	a.routeReports()
+	a.routeConsole()
 	a.routePages(engine)
 	a.routeDocs(engine)
 	return a, engine
@@ -171,17 +180,14 @@ func build(o Options) (*api, *gin.Engine) {
 
 func newAPI(o Options) *api {
 	a := &api{
-		ledger: o.Ledger, exports: o.Exports, authenticate: o.Authenticate, limitsOf: o.AmountLimits, ready: o.Ready, log: o.Log, now: o.Clock,
-		users: o.Users, keys: o.Keys, linked: o.Linked, wallets: o.Wallets, cashback: o.Cashback, sources: o.IngestSources, risk: o.Risk, approvals: o.Approvals, audit: o.Audit,
+		ledger: o.Ledger, exports: o.Exports, authenticate: o.Authenticate, limitsOf: o.AmountLimits, version: o.Version, ready: o.Ready, log: o.Log, now: o.Clock,
+		users: o.Users, keys: o.Keys, linked: o.Linked, wallets: o.Wallets, cashback: o.Cashback, sources: o.IngestSources, risk: o.Risk, approvals: o.Approvals, audit: o.Audit, reports: o.Reports, console: o.Console,
 		sessionMax: cmp.Or(o.SessionMax, 12*time.Hour),
 		durations:  newDurations(o.Registry), rules: map[routeKey]rule{}, headers: securityHeaders(o.OverTLS),
-		proxies: o.TrustedProxies, corsOrigins: o.CORSOrigins, cookieName: plainCookieName, origins: http.NewCrossOriginProtection(),
+		proxies: o.TrustedProxies, corsOrigins: o.CORSOrigins, cookieName: cookieName(o.OverTLS), origins: http.NewCrossOriginProtection(),
 	}
 	if a.now == nil {
 		a.now = clock.System
-	}
-	if o.OverTLS {
-		a.cookieName = secureCookieName
 	}
 	a.limits = newLimits(a.now, o.RateLimits)
 	a.bodies.most, a.publicBodies.most = bodiesMax, publicBodiesMax

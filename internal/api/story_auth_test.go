@@ -3,6 +3,7 @@ package api_test
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -252,4 +253,58 @@ func TestFailedSignInsHaveToWaitUntilAReset(t *testing.T) {
 		stranger.post("/api/v1/auth/password-reset/confirm", object{"token": w.tokenTo(c.email, 2), "newPassword": "marble engine sings at dusk"}).want(http.StatusOK)
 		stranger.post("/api/v1/auth/signin", object{"email": c.email, "password": "marble engine sings at dusk"}).want(http.StatusOK)
 	})
+}
+
+func TestCallersAreToldWhoTheyAre(t *testing.T) {
+	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		const path = "/api/v1/auth/caller"
+		w.stranger().get(path).wantProblem(http.StatusUnauthorized, "unauthenticated", "")
+
+		staff := w.staff(identity.Support)
+		got := staff.get(path).want(http.StatusOK).object()
+		if text(got, "kind") != "user" || text(got, "id") != staff.userID || text(got, "name") != "Some support" || text(got, "role") != "support" ||
+			got["hasSecondFactor"] != true || got["isProven"] != true || got["ownerId"] != nil {
+			t.Errorf("staff: %v", got)
+		}
+		wantPermissions(t, got, identity.Support.Permissions()...)
+		w.time.pass(11 * time.Minute)
+		if got := staff.get(path).want(http.StatusOK).object(); got["isProven"] != false {
+			t.Errorf("his proof is old: %v", got)
+		}
+
+		// Without a second factor he is told too: by this he learns what is missing.
+		bare := w.stranger()
+		bare.email, bare.password = someEmail(), goodPassword
+		if _, err := w.users.Create(t.Context(), identity.NewUser{Email: bare.email, Name: "Some finance", Password: goodPassword, Role: identity.Finance}); err != nil {
+			t.Fatal(err)
+		}
+		if got := bare.signIn().get(path).want(http.StatusOK).object(); got["hasSecondFactor"] != false || text(got, "role") != "finance" {
+			t.Errorf("without a second factor: %v", got)
+		}
+		customer := w.customer("Carl")
+		if got := customer.get(path).want(http.StatusOK).object(); text(got, "ownerId") != customer.userID {
+			t.Errorf("a customer: %v", got)
+		}
+
+		scoped := w.program(identity.Operator, "", identity.AccountsRead, identity.HoldsRead)
+		got = scoped.get(path).want(http.StatusOK).object()
+		if text(got, "kind") != "key" || text(got, "id") != scoped.keyID || got["isProven"] != true || got["hasSecondFactor"] != false {
+			t.Errorf("a key: %v", got)
+		}
+		wantPermissions(t, got, identity.AccountsRead, identity.HoldsRead)
+		// What is about "me" is nobody's without an owner.
+		all := w.program(identity.Support, "").get(path).want(http.StatusOK).object()
+		wantPermissions(t, all, slices.DeleteFunc(identity.Support.Permissions(), identity.Permission.IsOwn)...)
+	})
+}
+
+func wantPermissions(t *testing.T, caller object, want ...identity.Permission) {
+	t.Helper()
+	var got []identity.Permission
+	for _, permission := range caller["permissions"].([]any) {
+		got = append(got, identity.Permission(permission.(string)))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the permissions are %v; want %v", got, want)
+	}
 }

@@ -116,3 +116,8 @@ func (Metadata) Schema(huma.Registry) *huma.Schema {
 
 // MarshalJSON writes the object as it is.
 func (m Metadata) MarshalJSON() ([]byte, error) { return json.RawMessage(m).MarshalJSON() }
+
+// UnmarshalJSON keeps the object as it is.
+func (m *Metadata) UnmarshalJSON(text []byte) error {
+	return (*json.RawMessage)(m).UnmarshalJSON(text)
+}

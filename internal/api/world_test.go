@@ -33,6 +33,7 @@ import (
 	"florin/internal/platform/dbtest/secrets"
 	"florin/internal/platform/ratelimit"
 	"florin/internal/platform/seal"
+	"florin/internal/reporting"
 	"florin/internal/risk"
 	"florin/internal/wallet"
 )
@@ -128,6 +129,7 @@ type worldOptions struct {
 	hashes       int // passwords hashed at once; 4 when 0
 	answerTime   time.Duration
 	sweeps       time.Duration // how often cashback looks what is due; 5 s when 0
+	hasConsole   bool          // with a role of its own; see consoleURL
 	// api changes the options of the API at last.
 	api func(*api.Options)
 }
@@ -192,6 +194,7 @@ func (w *world) serve(o worldOptions, log *slog.Logger, background ...func(conte
 	options := api.Options{
 		Ledger: w.ledger, Exports: exportsOf(w.t, w.db), Authenticate: w.authenticate, Ready: w.db.Ping,
 		Users: w.users, Keys: w.keys, Linked: w.linked, Wallets: w.wallets, Cashback: w.cashback, Risk: w.risk, Approvals: w.approvals, Audit: w.audit,
+		Reports: reporting.NewReports(w.db), Console: reporting.NewConsole(w.db, reporting.ConsoleOptions{URL: w.consoleURL(o), Clock: clock.System, Log: w.audit}),
 		Log: log, Registry: w.metrics, Version: "test", Clock: w.time.Now, AmountLimits: api.AmountLimitsOf(w.risk),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		RateLimits:     manyRequests(o.rateLimits),

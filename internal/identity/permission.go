@@ -40,6 +40,8 @@ const (
 	PurchasesWrite  Permission = "purchases:write" // clicks, purchases, returns, customers
 	CashbackRead    Permission = "cashback:read"   // campaigns, figures, rewards
 	CampaignsWrite  Permission = "campaigns:write" // and the program that they share
+	ReportsRead     Permission = "reports:read"    // of all accounts
+	ConsoleUse      Permission = "console:use"     // SQL on the schema reporting
 	MeRead          Permission = "me:read"
 	MeWrite         Permission = "me:write" // profile, credentials, sessions, linked accounts
 	MePay           Permission = "me:pay"   // accounts, deposits, withdrawals, transfers of one's own
@@ -77,11 +79,13 @@ var permissions = map[Role][]Permission{
 	Finance: {
 		MeRead, MeWrite, AccountsRead, TransactionRead, TransfersUndo, HoldsRead, ExportsRead, ExportsWrite, UsersRead,
 		AuditRead, RiskRead, ApprovalsRead, ApprovalsDecide, PurchasesRead, CashbackRead, CampaignsWrite,
+		ReportsRead, ConsoleUse,
 	},
 	Operator: {
 		MeRead, MeWrite, AccountsRead, AccountsWrite, AccountsFreeze, LimitsWrite, TransactionRead, TransfersWrite, TransfersUndo,
 		TransfersForce, HoldsRead, HoldsWrite, ExportsRead, ExportsWrite, UsersRead, UsersWrite, KeysRead,
 		RiskRead, RiskWrite, ReviewsDecide, ApprovalsRead, ApprovalsDecide, PurchasesRead, PurchasesWrite, CashbackRead,
+		ReportsRead,
 	},
 	Admin: AllPermissions,
 }
@@ -91,6 +95,7 @@ var AllPermissions = []Permission{
 	AccountsRead, AccountsWrite, AccountsFreeze, LimitsWrite, TransactionRead, TransfersWrite, TransfersUndo, TransfersForce,
 	HoldsRead, HoldsWrite, ExportsRead, ExportsWrite, UsersRead, UsersWrite, RolesWrite, KeysRead, KeysWrite, AuditRead,
 	RiskRead, RiskWrite, ReviewsDecide, ApprovalsRead, ApprovalsDecide, PurchasesRead, PurchasesWrite, CashbackRead, CampaignsWrite,
+	ReportsRead, ConsoleUse,
 	MeRead, MeWrite, MePay,
 }
 

@@ -49,6 +49,8 @@ type executor struct {
 	queueMax int // commands waiting
 	timeout  time.Duration
 	metrics  *metrics
+	activity *activity
+	retried  atomic.Int64 // tries that InTx had to repeat
 	// homeRegion is this replica's, as configured.
 	homeRegion string
 
@@ -100,9 +102,9 @@ func (u *unit) finish(err error) {
 	}
 }
 
-func newExecutor(db *database.DB, now clock.Clock, o Options, m *metrics) *executor {
+func newExecutor(db *database.DB, now clock.Clock, o Options, m *metrics, a *activity) *executor {
 	return &executor{
-		db: db, clock: now, workers: o.Workers, batchMax: o.BatchMax, queueMax: o.QueueMax, timeout: batchTimeout, metrics: m,
+		db: db, clock: now, workers: o.Workers, batchMax: o.BatchMax, queueMax: o.QueueMax, timeout: batchTimeout, metrics: m, activity: a,
 		homeRegion: o.HomeRegion,
 		queue:      make(chan *unit, o.QueueMax),
 	}
@@ -176,6 +178,8 @@ type worker struct {
 	// isStuck says that a unit of the batch ran out of time alone, and nothing of it
 	// has ended in time since.
 	isStuck bool
+	// tally is what the last try has committed, or may have.
+	tally tally
 }
 
 func (w *worker) work() {
@@ -264,19 +268,27 @@ func isOutage(err error) bool {
 // is found and answered, and what was not is applied.
 func (w *worker) transact(batch []*unit) error {
 	err := w.try(batch, false)
+	done := w.tally
 	if errors.Is(err, errNotNew) {
 		w.metrics.repeated.Inc()
 		err = w.try(batch, true)
+		done = w.tally
 	}
 	unknown := err
 	for try := 1; errors.Is(err, database.ErrCommitUnknown) && try < commitTries; try++ {
 		w.metrics.unknown.Inc()
 		unknown = err
 		err = w.try(batch, true)
+		if len(w.tally) > 0 { // else the try before has done it
+			done = w.tally
+		}
 	}
 	if err != nil && errors.Is(unknown, database.ErrCommitUnknown) {
 		// Whatever stopped the second look, "nothing was applied" would be a guess.
 		return fmt.Errorf("%w (looking again: %w)", unknown, err)
+	}
+	if err == nil {
+		w.activity.count(done)
 	}
 	return err
 }
@@ -292,7 +304,9 @@ func (w *worker) try(batch []*unit, lookUpIDs bool) error {
 	w.findHome(ctx, batch)
 	var b *book
 	var events audit.Pending
+	runs := int64(0)
 	err := w.db.InTx(ctx, "ledger.execute", func(ctx context.Context, tx pgx.Tx) (err error) {
+		runs++
 		if b, err = load(ctx, tx, needed); err != nil {
 			return err
 		}
@@ -312,11 +326,15 @@ func (w *worker) try(batch []*unit, lookUpIDs bool) error {
 		events, err = b.save(ctx, tx, w.journal)
 		return err
 	})
+	w.retried.Add(max(0, runs-1))
+	w.tally = nil
 	switch {
 	case err == nil:
 		events.Committed()
+		w.tally = b.tally()
 	case errors.Is(err, database.ErrCommitUnknown):
 		events.Unknown()
+		w.tally = b.tally()
 	case database.TimedOut(err) && !isOutage(err):
 		err = fmt.Errorf("%w: %w", database.ErrOutOfTime, err) // COMMIT was not sent
 	}

@@ -49,6 +49,12 @@ type Options struct {
 	// ExpiryInterval is how often holds are looked for whose time has come.
 	// Default 1 s.
 	ExpiryInterval time.Duration
+	// ActivityInterval is how often what was executed here is added to what all
+	// replicas have (Activity). Default 5 s.
+	ActivityInterval time.Duration
+	// ProofInterval is how often one replica of all proves that the accounts balance
+	// (ProveBalances). Default 10 min.
+	ProofInterval time.Duration
 
 	// HomeRegion is where accounts live that are opened without a region of
 	// their own, in a database that has regions. Default: the region that the
@@ -71,11 +77,14 @@ type Ledger struct {
 	executor *executor
 	metrics  *metrics
 
-	homeRegion     string
-	replica        string // owner of this process's leases
-	sweepInterval  time.Duration
-	expiryInterval time.Duration
-	accepted       chan struct{} // told when a transfer was accepted here
+	homeRegion       string
+	replica          string // owner of this process's leases
+	since            time.Time
+	sweepInterval    time.Duration
+	expiryInterval   time.Duration
+	activityInterval time.Duration
+	proofInterval    time.Duration
+	accepted         chan struct{} // told when a transfer was accepted here
 }
 
 // New makes a Ledger that reads through one pool and writes through another:
@@ -87,6 +96,8 @@ func New(reads, writes *database.DB, o Options) *Ledger {
 	o.QueueMax = cmp.Or(o.QueueMax, 2*MaxBatch)
 	o.SweepInterval = cmp.Or(o.SweepInterval, time.Minute)
 	o.ExpiryInterval = cmp.Or(o.ExpiryInterval, time.Second)
+	o.ActivityInterval = cmp.Or(o.ActivityInterval, 5*time.Second)
+	o.ProofInterval = cmp.Or(o.ProofInterval, 10*time.Minute)
 	if o.Clock == nil {
 		o.Clock = clock.System
 	}
@@ -97,12 +108,14 @@ func New(reads, writes *database.DB, o Options) *Ledger {
 		o.Registry = prometheus.NewRegistry()
 	}
 	m := newMetrics(o.Registry)
+	replica := id.New("replica")
 	l := &Ledger{
 		View: View{queries: ledgerdb.New(reads)}, reads: reads, clock: o.Clock, log: o.Log, metrics: m,
-		executor:      newExecutor(writes, o.Clock, o, m),
-		homeRegion:    o.HomeRegion,
-		replica:       id.New("replica"),
+		executor:   newExecutor(writes, o.Clock, o, m, newActivity(o.Clock, replica)),
+		homeRegion: o.HomeRegion,
+		replica:    replica, since: o.Clock(),
 		sweepInterval: o.SweepInterval, expiryInterval: o.ExpiryInterval,
+		activityInterval: o.ActivityInterval, proofInterval: o.ProofInterval,
 		accepted: make(chan struct{}, 1),
 	}
 	m.watchQueue(o.Registry, func() float64 { return float64(l.executor.waiting.Load()) })
@@ -114,14 +127,19 @@ func New(reads, writes *database.DB, o Options) *Ledger {
 // stay in the database for the next replica.
 func (l *Ledger) Run(ctx context.Context) {
 	executorCtx, stopExecutor := context.WithCancel(context.WithoutCancel(ctx))
-	var executor, background sync.WaitGroup
+	activityCtx, stopActivity := context.WithCancel(context.WithoutCancel(ctx))
+	var executor, background, activity sync.WaitGroup
 	executor.Go(func() { l.executor.run(executorCtx) })
+	activity.Go(func() { l.keepActivity(activityCtx) })
 	background.Go(func() { l.executeAccepted(ctx) })
 	background.Go(func() { l.expireHolds(ctx) })
+	background.Go(func() { l.takeTurns(ctx) })
 	// The background parts hand their last work to the executor, so it ends last.
 	background.Wait()
 	stopExecutor()
 	executor.Wait()
+	stopActivity()
+	activity.Wait()
 }
 
 // do runs one command through the executor.

@@ -6,6 +6,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// The counters that Replica tells too.
+const (
+	rejectedMetric = "florin_executor_rejected_total"
+	halvedMetric   = "florin_executor_batches_halved_total"
+	repeatedMetric = "florin_executor_batches_repeated_total"
+	unknownMetric  = "florin_executor_unknown_commits_total"
+)
+
 type metrics struct {
 	batchSize prometheus.Histogram
 	outcomes  *prometheus.CounterVec
@@ -15,6 +23,9 @@ type metrics struct {
 	unknown   prometheus.Counter
 	backlog   prometheus.Gauge
 	oldest    prometheus.Gauge
+	// told has the counters that Replica tells: prometheus gives their values to a
+	// registry alone.
+	told *prometheus.Registry
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -29,19 +40,19 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Help: "Commands executed, by outcome: ok, or the code of the refusal.",
 		}, []string{"outcome"}),
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "florin_executor_rejected_total",
+			Name: rejectedMetric,
 			Help: "Commands refused because the queue was full.",
 		}),
 		halved: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "florin_executor_batches_halved_total",
+			Name: halvedMetric,
 			Help: "Batches that were halved after conflicts, a refusal by the database, or because they took too long.",
 		}),
 		repeated: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "florin_executor_batches_repeated_total",
+			Name: repeatedMetric,
 			Help: "Batches run again because they held a transfer that was known already.",
 		}),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "florin_executor_unknown_commits_total",
+			Name: unknownMetric,
 			Help: "Commits whose outcome was lost and had to be read again.",
 		}),
 		backlog: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -54,7 +65,24 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		}),
 	}
 	registry.MustRegister(m.batchSize, m.outcomes, m.rejected, m.halved, m.repeated, m.unknown, m.backlog, m.oldest)
+	m.told = prometheus.NewRegistry()
+	m.told.MustRegister(m.rejected, m.halved, m.repeated, m.unknown)
 	return m
+}
+
+// counts are the counters that Replica tells, by name.
+func (m *metrics) counts() map[string]int64 {
+	families, err := m.told.Gather()
+	if err != nil {
+		return nil // cannot be: the registry holds four plain counters
+	}
+	counts := map[string]int64{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			counts[family.GetName()] = int64(metric.GetCounter().GetValue())
+		}
+	}
+	return counts
 }
 
 func (m *metrics) watchQueue(registry prometheus.Registerer, depth func() float64) {

@@ -167,6 +167,8 @@ func useEverything(t *testing.T, l *ledger.Ledger, fromID string) {
 	for _, captures := range []bool{true, false} {
 		hold, err := l.PlaceHold(ctx, ledger.HoldRequest{SourceAccountID: fromID, DestinationAccountID: to.ID, Amount: usd("1")})
 		must(err)
+		_, err = l.PendingHolds(ctx, fromID, "", 50)
+		must(err)
 		if captures {
 			_, err = l.CaptureHold(ctx, ledger.Capture{HoldID: hold.ID})
 		} else {

@@ -273,6 +273,23 @@ func (v View) HoldByID(ctx context.Context, holdID string) (Hold, error) {
 	return holdFromRow(row), nil
 }
 
+// PendingHolds lists the holds that reserve an account's money, in the order of
+// their ids: those after an id ("": all), at most limit. Returns AccountNotFound.
+func (v View) PendingHolds(ctx context.Context, accountID, after string, limit int) ([]Hold, error) {
+	if _, err := v.Account(ctx, accountID); err != nil {
+		return nil, err
+	}
+	rows, err := v.queries.ListPendingHolds(ctx, ledgerdb.ListPendingHoldsParams{AccountID: accountID, AfterHoldID: after, MaxRows: int32(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("list holds: %w", err)
+	}
+	holds := make([]Hold, len(rows))
+	for i, row := range rows {
+		holds[i] = holdFromRow(row)
+	}
+	return holds, nil
+}
+
 // Postings lists an account's postings of a period, newest first: those numbered
 // below beforeSeq (0: all), at most limit. from and to may be zero; to is
 // exclusive. Returns AccountNotFound.

@@ -21,6 +21,7 @@ type Proof struct {
 	Postings  int64                              `json:"postings"`
 	Holds     int64                              `json:"holds"`    // pending ones
 	Turnover  map[money.Currency]decimal.Decimal `json:"turnover"` // sum of completed transfers
+	Sums      []CurrencySum                      `json:"sums"`     // of the accounts' balances
 	Offences  []Offence                          `json:"offences"`
 	// Truncated says that a rule had more offenders than were listed.
 	Truncated bool `json:"truncated"`
@@ -205,10 +206,16 @@ func VerifyAt(ctx context.Context, db *database.DB, moment database.Moment, prog
 }
 
 func (p *Proof) measure(ctx context.Context, tx pgx.Tx) error {
-	err := tx.QueryRow(ctx, `
-		SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM postings),
-		       (SELECT count(*) FROM holds WHERE status = 'PENDING')`,
-	).Scan(&p.Accounts, &p.Postings, &p.Holds)
+	var err error
+	if p.Sums, err = sumAccounts(ctx, tx); err != nil {
+		return err
+	}
+	for _, sum := range p.Sums {
+		p.Accounts += sum.Accounts
+	}
+	err = tx.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM postings), (SELECT count(*) FROM holds WHERE status = 'PENDING')`,
+	).Scan(&p.Postings, &p.Holds)
 	if err != nil {
 		return fmt.Errorf("count: %w", err)
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/csv"
 	"io"
-	"strings"
 	"time"
 
 	"florin/internal/money"
+	"florin/internal/platform/spreadsheet"
 )
 
 var csvHeader = []string{"time", "transactionId", "kind", "counterparty", "description", "amount", "balance", "currency"}
@@ -34,7 +34,7 @@ func (s *Statement) WriteCSV(ctx context.Context, to io.Writer) error {
 		}
 		err = out.Write([]string{
 			line.At.UTC().Format(time.RFC3339Nano), line.TransactionID, string(line.Kind),
-			spreadsheetSafe(line.Counterparty.Name), spreadsheetSafe(line.Description),
+			spreadsheet.Safe(line.Counterparty.Name), spreadsheet.Safe(line.Description),
 			money.Format(line.Amount, line.Currency), money.Format(line.Balance, line.Currency), string(line.Currency),
 		})
 		if err != nil {
@@ -46,20 +46,4 @@ func (s *Statement) WriteCSV(ctx context.Context, to io.Writer) error {
 	}
 	out.Flush()
 	return out.Error()
-}
-
-// spreadsheetSafe keeps what somebody else wrote from being run as a formula by the
-// program that the file is opened with (CWE-1236): an apostrophe makes it text.
-func spreadsheetSafe(text string) string {
-	if strings.ContainsAny(firstRune(strings.TrimLeft(text, " ")), "=+-@\t\r\n＝＋－＠") {
-		return "'" + text
-	}
-	return text
-}
-
-func firstRune(text string) string {
-	for _, r := range text {
-		return string(r)
-	}
-	return ""
 }

@@ -43,21 +43,6 @@ func FuzzShownName(f *testing.F) {
 	})
 }
 
-func FuzzSpreadsheetSafe(f *testing.F) {
-	for _, seed := range []string{"=1", " =1", "\t@x", "plain", "", "＝1", "'=1"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		safe := spreadsheetSafe(text)
-		if first := strings.TrimLeft(safe, " "); first != "" && strings.ContainsAny(first[:1], "=+-@\t\r\n") {
-			t.Fatalf("%q stays %q", text, safe)
-		}
-		if safe != text && safe != "'"+text {
-			t.Fatalf("%q becomes %q", text, safe)
-		}
-	})
-}
-
 func FuzzIDsOfKeysDiffer(f *testing.F) {
 	f.Add("usr_a", "key", "usr_ak", "ey")
 	f.Add("", "ab", "a", "b")

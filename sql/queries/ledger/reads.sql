@@ -170,3 +170,16 @@ SELECT hold_id, source_account_id, destination_account_id, amount, currency, sta
        created_at, updated_at, home_region
 FROM holds
 WHERE hold_id = @hold_id;
+
+-- name: ListPendingHolds :many
+-- An account's holds that reserve money, by holds_pending_by_account: those that
+-- ended are not in that index, and grow with the ledger.
+SELECT hold_id, source_account_id, destination_account_id, amount, currency, status,
+       captured_amount, capture_id, description, metadata, request_hash, expires_at,
+       created_at, updated_at, home_region
+FROM holds
+WHERE source_account_id = @account_id
+  AND status = 'PENDING'
+  AND hold_id > @after_hold_id
+ORDER BY hold_id
+LIMIT @max_rows::int;

@@ -52,6 +52,18 @@ type Hold struct {
 	HomeRegion           string
 }
 
+type LedgerActivity struct {
+	SpanSeconds int64
+	BeginsAt    time.Time
+	Replica     string
+	Region      string
+	Currency    string
+	Code        string
+	Transfers   int64
+	Volume      decimal.Decimal
+	ExpiresAt   time.Time
+}
+
 type Posting struct {
 	AccountID  string
 	Seq        int64
@@ -61,6 +73,23 @@ type Posting struct {
 	Currency   string
 	CreatedAt  time.Time
 	HomeRegion string
+}
+
+type Proof struct {
+	Kind       string
+	ReadAt     time.Time
+	RecordedAt time.Time
+	RecordedBy string
+	IsBalanced bool
+	Offences   int64
+	Sums       json.RawMessage
+	ExpiresAt  *time.Time
+}
+
+type ProofTurn struct {
+	Kind    string
+	TakenBy string
+	NextAt  time.Time
 }
 
 type Transfer struct {

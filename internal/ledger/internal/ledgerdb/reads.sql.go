@@ -436,6 +436,62 @@ func (q *Queries) ListAccountsOfOwner(ctx context.Context, arg ListAccountsOfOwn
 	return items, nil
 }
 
+const ListPendingHolds = `-- name: ListPendingHolds :many
+SELECT hold_id, source_account_id, destination_account_id, amount, currency, status,
+       captured_amount, capture_id, description, metadata, request_hash, expires_at,
+       created_at, updated_at, home_region
+FROM holds
+WHERE source_account_id = $1
+  AND status = 'PENDING'
+  AND hold_id > $2
+ORDER BY hold_id
+LIMIT $3::int
+`
+
+type ListPendingHoldsParams struct {
+	AccountID   string
+	AfterHoldID string
+	MaxRows     int32
+}
+
+// An account's holds that reserve money, by holds_pending_by_account: those that
+// ended are not in that index, and grow with the ledger.
+func (q *Queries) ListPendingHolds(ctx context.Context, arg ListPendingHoldsParams) ([]Hold, error) {
+	rows, err := q.db.Query(ctx, ListPendingHolds, arg.AccountID, arg.AfterHoldID, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Hold
+	for rows.Next() {
+		var i Hold
+		if err := rows.Scan(
+			&i.HoldID,
+			&i.SourceAccountID,
+			&i.DestinationAccountID,
+			&i.Amount,
+			&i.Currency,
+			&i.Status,
+			&i.CapturedAmount,
+			&i.CaptureID,
+			&i.Description,
+			&i.Metadata,
+			&i.RequestHash,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.HomeRegion,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ListPostings = `-- name: ListPostings :many
 SELECT account_id, seq, transfer_id, amount, balance, currency, created_at, home_region
 FROM postings

@@ -1,0 +1,329 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"florin/internal/approval"
+	"florin/internal/identity"
+	"florin/internal/platform/dbtest"
+)
+
+// scriptText is a text that must never be one on a page.
+const scriptText = "<script>alert(1)</script>"
+
+// shop is a world with a campaign, its customer, and what he bought and gave back.
+type shop struct {
+	*world
+	from, to time.Time // of the campaign
+}
+
+// kitchenTerms are those of the campaign: 5% on kitchenware, twice that for gold.
+func (s *shop) kitchenTerms(more object) object {
+	terms := object{
+		"name": "5% on kitchenware " + scriptText, "currency": "USD", "from": s.from.Format(time.RFC3339), "to": s.to.Format(time.RFC3339), "enabled": true,
+		"condition": `merchant != "` + scriptText + `"`, "lineCondition": `category == "kitchen"`,
+		"reward": object{"kind": "PERCENT", "percent": "5", "multipliers": object{"gold": "2"}},
+		"caps":   object{"perCustomer": "50.00", "customerPeriod": "MONTH"}, "budget": "100.00", "funding": object{"kind": "PLATFORM"}, "returnDays": 14,
+	}
+	for name, value := range more {
+		terms[name] = value
+	}
+	return terms
+}
+
+func (w *world) shop() *shop {
+	w.t.Helper()
+	today := w.time.Now().UTC().Truncate(24 * time.Hour)
+	s := &shop{world: w, from: today.AddDate(0, 0, -60), to: today.AddDate(1, 0, 0)}
+	w.root.post("/api/v1/campaigns", s.kitchenTerms(object{"campaignId": "kitchen-5"}))
+	w.root.post("/api/v1/campaigns", s.kitchenTerms(object{"campaignId": "big-spender", "name": "For big spenders", "minimumSpend": "500.00", "group": "big"}))
+	w.root.call(http.MethodPut, "/api/v1/customers/ada", object{"accountId": w.account("ada", "0", nil), "country": "GB", "segments": []string{"vip"}})
+	s.buys("inv-1001", "29.70")
+	return s
+}
+
+// buys has ada buy cake tins and a book.
+func (s *shop) buys(purchaseID, tins string) {
+	s.t.Helper()
+	s.root.post("/api/v1/purchases", object{
+		"purchaseId": purchaseID, "merchantId": "bookshop", "customerId": "ada", "currency": "USD", "country": scriptText, "timestamp": s.time.Now().Add(-time.Hour).Format(time.RFC3339), "paymentReference": scriptText,
+		"lines": []object{
+			{"product": "22720", "description": "Cake tins " + scriptText, "category": "kitchen", "mcc": "5719", "quantity": 1, "unitPrice": tins},
+			{"product": scriptText, "category": scriptText, "quantity": 2, "unitPrice": "8.99"},
+		},
+	})
+}
+
+func (s *shop) campaign() object { return s.root.get("/api/v1/campaigns/kitchen-5") }
+
+// fields are a posted form: names and values.
+func fields(pairs ...string) url.Values {
+	values := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		values.Add(pairs[i], pairs[i+1])
+	}
+	return values
+}
+
+// shows fails the test unless a page has a status and all of the texts, and none of
+// what others wrote as a scriptText.
+func (s shown) shows(t *testing.T, status int, texts ...string) shown {
+	t.Helper()
+	if s.status != status {
+		t.Fatalf("answered %d, want %d: %s", s.status, status, s.body)
+	}
+	for _, text := range texts {
+		if !strings.Contains(s.body, text) {
+			t.Errorf("the page does not say %q:\n%s", text, s.body)
+		}
+	}
+	if strings.Contains(s.body, scriptText) {
+		t.Errorf("the page runs what somebody wrote:\n%s", s.body)
+	}
+	return s
+}
+
+// hides fails the test when a page has one of the texts.
+func (s shown) hides(t *testing.T, texts ...string) shown {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(s.body, text) {
+			t.Errorf("the page says %q:\n%s", text, s.body)
+		}
+	}
+	return s
+}
+
+// leads fails the test unless the answer leads the browser to a path.
+func (s shown) leads(t *testing.T, path string) {
+	t.Helper()
+	if s.status != http.StatusSeeOther || s.header.Get("Location") != path {
+		t.Fatalf("answered %d to %q, want a redirect to %s: %s", s.status, s.header.Get("Location"), path, s.body)
+	}
+}
+
+func TestCashbackPagesShowWhatTheAPIKnows(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		v := w.visitor(t, w.key(identity.Finance))
+		v.get("/admin/campaigns").shows(t, 200, "No campaigns yet", "Make the first campaign")
+		v.get("/admin/purchases").shows(t, 200, "No purchases yet")
+		s := w.shop()
+		w.root.post("/api/v1/returns", object{"returnId": "back-1001", "purchaseId": "inv-1001", "lines": []object{{"line": 1, "quantity": 1}}, "timestamp": s.time.Now().Format(time.RFC3339)})
+		reward := w.root.get("/api/v1/rewards?purchaseId=inv-1001")["data"].([]any)[0].(object)["rewardId"].(string)
+
+		v.get("/admin/campaigns").shows(t, 200, "kitchen-5", "For big spenders", "5% of the lines that count.", "Enabled")
+		v.get("/admin/campaigns/kitchen-5").shows(t, 200, "5% on kitchenware &lt;script&gt;", "2 times as much for the tier gold", "At most 50.00 USD a customer a month.",
+			"The platform.", "After 14 days", `category == &#34;kitchen&#34;`, "<strong>1.5%</strong>", "98.5", "The campaign was made.", "house:program:kitchen-5:accrued")
+		v.get("/admin/rewards").shows(t, 200, "Whose rewards?")
+		v.get("/admin/rewards?status=PAID&campaignId=kitchen-5").shows(t, 200, "No reward fits")
+		v.get("/admin/rewards?campaignId=kitchen-5").shows(t, 200, reward, "1.48")
+		v.get("/admin/rewards/"+reward).shows(t, 200, "5% of 29.70 USD is 1.485 USD, rounded to", "The lines that count come to 29.70 USD; a reward needs at least 500.00 USD.", "/admin/transactions/house:rwd_")
+		v.get("/admin/purchases?customerId=nobody").shows(t, 200, "No purchase fits")
+		v.get("/admin/purchases?from="+s.from.Format("2006-01-02")+"&to="+s.to.Format("2006-01-02")).shows(t, 200, "inv-1001", "47.68")
+		v.get("/admin/purchases?from=yesterday").shows(t, 400, "from")
+		v.get("/admin/purchases/inv-1001").shows(t, 200, "Cake tins &lt;script&gt;", "Got the reward", "Below the minimum", "8.99", reward)
+		v.get("/admin/returns/back-1001").shows(t, 200, "Applied", "inv-1001")
+		v.get("/admin/customers").shows(t, 200, "Open a customer", "Open a return")
+		v.get("/admin/customers?customerId=ada").leads(t, "/admin/customers/ada")
+		v.get("/admin/customers?returnId=back-1001").leads(t, "/admin/returns/back-1001")
+		v.get("/admin/customers/ada").shows(t, 200, "GB", "inv-1001", reward)
+		v.get("/admin/customers/nobody").shows(t, 404, "customer_not_found")
+		v.get("/admin/campaigns/kitchen-5/simulation").shows(t, 200, "Not simulated yet")
+		v.get("/admin/campaigns/kitchen-5/simulation?from="+s.from.Format("2006-01-02")+"&to="+s.to.Format("2006-01-02")).shows(t, 200, "1.48", "Got the reward", "100%", "/admin/customers/ada", "The budget would have lasted.")
+		v.get("/admin/campaigns/kitchen-5/simulation?from=2026-02-01&to=2026-01-01").shows(t, 400, "must be after from")
+	})
+}
+
+func TestACampaignIsSwitchedOnceByItsVersion(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		dbtest.LongOnCockroach(t)
+		s := w.shop()
+		v := w.visitor(t, w.key(identity.Finance))
+		pause := fields("version", "1", "enabled", "false")
+		for range 2 {
+			v.post("/admin/campaigns/kitchen-5/switch", pause).leads(t, "/admin/campaigns/kitchen-5")
+			if c := s.campaign(); c["enabled"] != false || c["version"] != float64(2) || c["budget"] != "100.00" {
+				t.Fatalf("the campaign is %v; want version 2, paused, and else as it was", c)
+			}
+		}
+		v.get("/admin/campaigns/kitchen-5").shows(t, 200, "Paused.", "Enable the campaign")
+		v.post("/admin/campaigns/kitchen-5/switch", fields("version", "1", "enabled", "true")).shows(t, 409, "version 2")
+		if c := s.campaign(); c["enabled"] != false {
+			t.Fatal("a form of an old version enabled the campaign")
+		}
+	})
+}
+
+func TestEnablingACampaignWaitsForASecondPerson(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true, secondPerson: []approval.Operation{approval.CampaignChange}}, func(t *testing.T, w *world) {
+		dbtest.LongOnCockroach(t)
+		v := w.visitor(t, w.staff(identity.Finance))
+		today := w.time.Now().UTC().Format("2006-01-02")
+		made := fields("campaignId", "welcome", "name", "Welcome", "currency", "USD", "enabled", "false", "from", today, "to", "2999-01-01", "reward.kind", "FIXED", "reward.amount", "3.00",
+			"budget", "50", "budgetEnd", "REST", "funding.kind", "PLATFORM", "returnDays", "0")
+		page := v.post("/admin/campaigns", made).shows(t, 202, "Waits for a second person", "/admin/approvals/")
+		approvalID := page.body[strings.Index(page.body, "/admin/approvals/")+len("/admin/approvals/"):]
+		approvalID = approvalID[:strings.Index(approvalID, `"`)]
+		if status, _ := w.root.try(http.MethodGet, "/api/v1/campaigns/welcome", nil); status != http.StatusNotFound {
+			t.Fatalf("the campaign is there before anybody agreed: %d", status)
+		}
+		w.staff(identity.Admin).post("/api/v1/approvals/"+approvalID+"/approve", nil)
+		v.post("/admin/campaigns/welcome/switch", fields("version", "1", "enabled", "true")).shows(t, 202, "Waits for a second person")
+		if c := w.root.get("/api/v1/campaigns/welcome"); c["enabled"] != false {
+			t.Fatalf("the campaign is enabled before anybody agreed: %v", c)
+		}
+	})
+}
+
+func TestTheFormOfACampaignKeepsWhatItDoesNotShow(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		dbtest.LongOnCockroach(t)
+		s := &shop{world: w, from: time.Date(2026, 1, 1, 8, 30, 0, 0, time.UTC), to: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}
+		steps := object{"kind": "TIERED", "steps": []object{{"from": "20.00", "percent": "2"}, {"from": "100.00", "amount": "7.00"}}, "multipliers": object{"gold": "2"}}
+		w.root.post("/api/v1/campaigns", s.kitchenTerms(object{"campaignId": "kitchen-5", "reward": steps, "merchants": []string{"bookshop", "teashop"}}))
+		v := w.visitor(t, w.key(identity.Finance))
+		v.get("/admin/campaigns/kitchen-5").shows(t, 200, "from 20.00 USD 2%; from 100.00 USD 7.00 USD", "bookshop, teashop.")
+		v.get("/admin/campaigns/kitchen-5/change").shows(t, 200, `value="2026-01-01 08:30"`, "Steps by amount, as they are", "bookshop\nteashop")
+		sent := fields("version", "1", "name", "Kitchen", "currency", "USD", "from", "2026-01-01 08:30", "to", "2027-01-01", "reward.kind", "TIERED", "merchants", "bookshop",
+			"budget", "lots", "budgetEnd", "NOTHING", "funding.kind", "PLATFORM", "group", "default", "priority", "3", "clickHours", "0", "returnDays", "x")
+		v.post("/admin/campaigns/kitchen-5/change", sent).shows(t, 400, `id="f-budget-error"`, `id="f-returnDays-error"`, `value="lots"`, `value="Kitchen"`)
+		sent.Set("budget", "120.00")
+		sent.Set("returnDays", "7")
+		for range 2 {
+			v.post("/admin/campaigns/kitchen-5/change", sent).leads(t, "/admin/campaigns/kitchen-5")
+		}
+		got, err := json.Marshal(s.campaign())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c struct {
+			Version                  int
+			Name, Budget, BudgetEnd  string
+			From                     time.Time
+			Condition, LineCondition string
+			Merchants                []string
+			Caps                     *object
+			Reward                   struct {
+				Kind        string
+				Steps       []object
+				Multipliers object
+			}
+			ReturnDays, Priority int
+			Enabled              bool
+		}
+		if err := json.Unmarshal(got, &c); err != nil {
+			t.Fatal(err)
+		}
+		if c.Version != 2 || c.Name != "Kitchen" || c.Budget != "120.00" || c.BudgetEnd != "NOTHING" || !c.From.Equal(s.from) || c.Condition != "" || c.LineCondition != "" ||
+			len(c.Merchants) != 1 || c.Caps != nil || c.Reward.Kind != "TIERED" || len(c.Reward.Steps) != 2 || c.Reward.Multipliers["gold"] != "2" || c.ReturnDays != 7 || c.Priority != 3 || !c.Enabled {
+			t.Errorf("the campaign is %s", got)
+		}
+		v.get("/admin/campaigns/kitchen-5").shows(t, 200, "Merchants: bookshop.", "Counts when: no more.", "Budget: 120.00 USD")
+	})
+}
+
+func TestCashbackPagesAreForThoseWhoMay(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		dbtest.LongOnCockroach(t)
+		s := w.shop()
+		for _, role := range identity.Roles {
+			v := w.visitor(t, w.key(role))
+			if role.ReachesOwnOnly() {
+				v.get("/admin/campaigns").shows(t, 403, "These pages are for staff")
+				v.post("/admin/campaigns/kitchen-5/switch", fields("version", "1", "enabled", "false")).shows(t, 403)
+				continue
+			}
+			for _, path := range []string{"/admin/campaigns", "/admin/campaigns/kitchen-5", "/admin/rewards", "/admin/purchases", "/admin/purchases/inv-1001", "/admin/customers", "/admin/customers/ada"} {
+				v.get(path).shows(t, 200, `href="/admin/campaigns"`, `href="/admin/purchases"`)
+			}
+			page := v.get("/admin/campaigns/kitchen-5")
+			if role.May(identity.CampaignsWrite) {
+				page.shows(t, 200, "Pause the campaign", "/admin/campaigns/kitchen-5/change")
+				continue
+			}
+			page.hides(t, "Pause the campaign", "/admin/campaigns/kitchen-5/change")
+			v.get("/admin/campaigns").hides(t, "New campaign")
+			v.post("/admin/campaigns/kitchen-5/switch", fields("version", "1", "enabled", "false")).shows(t, 403, "forbidden")
+			v.post("/admin/campaigns", fields("campaignId", "mine", "name", "Mine")).shows(t, 403, "forbidden")
+		}
+		if c := s.campaign(); c["version"] != float64(1) {
+			t.Errorf("somebody changed the campaign who may not: %v", c)
+		}
+		keyWithout := w.visitor(t, w.key(identity.Finance, identity.AccountsRead))
+		keyWithout.get("/admin/campaigns").shows(t, 403, "forbidden").hides(t, `href="/admin/campaigns"`)
+	})
+}
+
+func TestACampaignIsPausedInTheBrowser(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		dbtest.LongOnCockroach(t)
+		b := w.browser(t, w.key(identity.Admin))
+		b.visit("/admin/campaigns")
+		b.screenshot("campaigns-none")
+		s := w.shop()
+		s.buys("inv-1002", "420.00")
+		w.root.post("/api/v1/returns", object{"returnId": "back-1002", "purchaseId": "inv-1002", "lines": []object{{"line": 1, "quantity": 1}}, "timestamp": s.time.Now().Format(time.RFC3339)})
+		rewards := w.root.get("/api/v1/rewards?purchaseId=inv-1002")["data"].([]any)
+		b.visit("/admin/campaigns")
+		b.wants("For big spenders")
+		b.screenshot("campaigns")
+		b.visit("/admin/campaigns/kitchen-5")
+		b.wants("22.5% of 100.00")
+		b.screenshot("campaign")
+
+		b.click(".ask > summary.danger")
+		b.wants("Pause this campaign?")
+		b.picture("campaign-pause")
+		b.click(".ask[open] button[type=submit]")
+		b.wants("The campaign is paused.")
+		if c := s.campaign(); c["enabled"] != false {
+			t.Fatalf("the campaign is %v", c)
+		}
+		before := w.root.get("/api/v1/accounts/house:program:kitchen-5:accrued")["balance"]
+		w.cashbackForgets()
+		s.buys("inv-1003", "20.00")
+		if after := w.root.get("/api/v1/accounts/house:program:kitchen-5:accrued")["balance"]; after != before {
+			t.Errorf("a paused campaign gave something: %v, then %v", before, after)
+		}
+
+		b.visit("/admin/campaigns/kitchen-5/simulation?from=" + s.from.Format("2006-01-02") + "&to=" + s.to.Format("2006-01-02"))
+		b.wants("The budget would have lasted.")
+		b.screenshot("simulation")
+		b.visit("/admin/campaigns/kitchen-5/change")
+		b.screenshot("campaign-change")
+		b.visit("/admin/campaigns/_new")
+		b.screenshot("campaign-new")
+		b.visit("/admin/rewards")
+		b.screenshot("rewards-none")
+		b.fill("#f-customerId", "ada")
+		b.click(".filters button[type=submit]")
+		b.wants("21.00")
+		b.screenshot("rewards")
+		b.visit("/admin/rewards/" + rewards[0].(object)["rewardId"].(string))
+		b.screenshot("reward")
+		b.visit("/admin/purchases")
+		b.screenshot("purchases")
+		b.visit("/admin/purchases/inv-1002")
+		b.screenshot("purchase")
+		b.visit("/admin/returns/back-1002")
+		b.screenshot("return")
+		b.visit("/admin/customers")
+		b.screenshot("customers")
+		b.visit("/admin/customers/ada")
+		b.screenshot("customer")
+	})
+}
+
+// cashbackForgets is just more than campaigns are remembered for.
+func (w *world) cashbackForgets() { w.time.pass(6 * time.Second) }

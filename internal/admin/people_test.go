@@ -1,0 +1,112 @@
+package admin_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"florin/internal/approval"
+	"florin/internal/identity"
+	"florin/internal/platform/dbtest"
+)
+
+// named is a user of a role who is called as he likes.
+func (w *world) named(role identity.Role, name string) *person {
+	w.t.Helper()
+	who := w.user(role).signIn()
+	who.call(http.MethodPatch, "/api/v1/users/me", object{"name": name, "address": scriptText})
+	return who
+}
+
+func TestUsersAreFoundAndLocked(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		ada := w.named(identity.Customer, "Ada "+scriptText)
+		v := w.visitor(t, w.key(identity.Support))
+		v.get("/admin/users?role=customer&status=ACTIVE").shows(t, 200, "Second factor")
+		v.get("/admin/users?email="+url.QueryEscape(ada.email)).shows(t, 200, "Ada &lt;script&gt;", ada.id)
+		v.get("/admin/users?email=nobody@example.com").shows(t, 200, "No user fits")
+		v.get("/admin/users?email="+ada.id).leads(t, "/admin/users/"+ada.id)
+		v.get("/admin/users?status=SLEEPING").shows(t, 400, "status")
+		path := "/admin/users/" + ada.id
+		v.get(path).shows(t, 200, "Ada &lt;script&gt;", ada.email, "Lock the user", "End all sessions").hides(t, "Change the role")
+		v.get("/admin/users/user_nobody").shows(t, 404, "user_not_found")
+
+		v.post(path+"/sessions", fields()).leads(t, path)
+		if status, _ := ada.try(http.MethodGet, "/api/v1/users/me", nil); status != http.StatusUnauthorized {
+			t.Errorf("a session goes on after it was ended: %d", status)
+		}
+		for range 2 {
+			v.post(path+"/lock", fields()).leads(t, path)
+			v.get(path).shows(t, 200, "Locked", "Unlock the user")
+		}
+		if status, _ := ada.try(http.MethodPost, "/api/v1/auth/signin", object{"email": ada.email, "password": goodPassword}); status != http.StatusForbidden {
+			t.Errorf("a locked user signs in: %d", status)
+		}
+		v.post(path+"/unlock", fields()).leads(t, path)
+		ada.signIn()
+	})
+}
+
+func TestNobodyManagesWhoMayDoMore(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		dbtest.LongOnCockroach(t)
+		boss, self := w.user(identity.Admin), w.staff(identity.Support)
+		v := w.visitor(t, self)
+		v.get("/admin/users/"+boss.id).shows(t, 200, "He may do more than you").hides(t, "Lock the user", "End all sessions")
+		v.post("/admin/users/"+boss.id+"/lock", fields()).shows(t, 403, "forbidden")
+		v.post("/admin/users/"+boss.id+"/sessions", fields()).shows(t, 403, "forbidden")
+		v.post("/admin/users/"+boss.id+"/role", fields("role", "customer")).shows(t, 403, "forbidden")
+		v.get("/admin/users/"+self.id).shows(t, 200, "This is you").hides(t, "Lock the user")
+		v.post("/admin/users/"+self.id+"/lock", fields()).shows(t, 403, "Nobody changes his own role or lock")
+		if u := w.root.get("/api/v1/users/" + boss.id); u["status"] != "ACTIVE" || u["role"] != "admin" {
+			t.Errorf("the administrator is %v", u)
+		}
+		w.visitor(t, w.key(identity.Finance)).get("/admin/users/"+self.id).shows(t, 200).hides(t, "Lock the user")
+	})
+}
+
+func TestChangingARoleWaitsForASecondPerson(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true, secondPerson: []approval.Operation{approval.RoleChange}}, func(t *testing.T, w *world) {
+		dbtest.LongOnCockroach(t)
+		ada := w.named(identity.Customer, "Ada Adams")
+		v := w.visitor(t, w.staff(identity.Admin))
+		v.get("/admin/users/"+ada.id).shows(t, 200, "Change the role", `<option value="support"`).hides(t, `<option value="customer"`)
+		v.post("/admin/users/"+ada.id+"/role", fields("role", "king")).shows(t, 400, "must be one of the roles")
+		v.post("/admin/users/"+ada.id+"/role", fields("role", "support")).shows(t, 202, "Waits for a second person", ada.id)
+		if u := w.root.get("/api/v1/users/" + ada.id); u["role"] != "customer" {
+			t.Errorf("the role is changed before anybody agreed: %v", u)
+		}
+	})
+}
+
+func TestAUserIsLockedInTheBrowser(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		dbtest.LongOnCockroach(t)
+		ada := w.named(identity.Customer, "Ada Adams")
+		w.named(identity.Merchant, "Bookshop "+scriptText)
+		b := w.browser(t, w.staff(identity.Admin))
+		b.visit("/admin/users?email=nobody@example.com")
+		b.screenshot("users-none")
+		b.visit("/admin/users")
+		b.wants("Ada Adams")
+		b.screenshot("users")
+		b.visit("/admin/users/" + ada.id)
+		b.screenshot("user")
+		b.click(".ask > summary.danger")
+		b.wants("Lock this user?")
+		b.check()
+		b.picture("user-lock")
+		b.click(".ask[open] button[type=submit]")
+		b.wants("The user is locked.")
+		if u := w.root.get("/api/v1/users/" + ada.id); u["status"] != "LOCKED" {
+			t.Errorf("the user is %v", u)
+		}
+		b.click("main .more > summary")
+		b.choose("#f-role", "merchant")
+		b.screenshot("user-locked")
+	})
+}

@@ -1,0 +1,148 @@
+package reporting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"florin/internal/platform/database"
+)
+
+// connect opens a connection that takes no more than left allows, and whose
+// statements the server ends after limit.
+func connect(ctx context.Context, url string, limit time.Duration, left *budget) (*pgconn.PgConn, error) {
+	config, err := pgconn.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("the URL can't be read")
+	}
+	milliseconds := strconv.FormatInt(limit.Milliseconds(), 10)
+	for name, value := range map[string]string{
+		"application_name": "florin console", "timezone": "UTC", "search_path": schemaName,
+		"default_transaction_read_only": "on", "statement_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds,
+	} {
+		config.RuntimeParams[name] = value
+	}
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		frontend := pgproto3.NewFrontend(left.of(r), w)
+		// Asked before the message is read: a longer one never is in memory.
+		frontend.SetMaxBodyLen(rowBytesMax)
+		return frontend
+	}
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: time.Second}
+	}
+	ctx, cancel := context.WithTimeout(ctx, tidyMax)
+	defer cancel()
+	return pgconn.ConnectConfig(ctx, config)
+}
+
+// budget is how many bytes more may come from the server.
+type budget struct {
+	bytes      int
+	isCounting bool // since the statement was sent
+	received   int
+	isSpent    bool
+}
+
+var errSpent = errors.New("the result is too large")
+
+func (b *budget) of(r io.Reader) io.Reader { return &counted{r, b} }
+
+type counted struct {
+	io.Reader
+	left *budget
+}
+
+// Read stops the connection once the budget is spent.
+func (c *counted) Read(p []byte) (int, error) {
+	b := c.left
+	if b.isCounting && b.received > b.bytes {
+		b.isSpent = true
+		return 0, errSpent
+	}
+	n, err := c.Reader.Read(p)
+	if b.isCounting {
+		b.received += n
+	}
+	return n, err
+}
+
+// provenMax is how long a role that was seen to be harmless is not asked again.
+const provenMax = time.Minute
+
+// mayMore asks whether the role can touch any table beyond the schema `reporting`
+// and the catalogs. A superuser or an owner can.
+const mayMore = `
+	SELECT n.nspname || '.' || c.relname
+	FROM pg_catalog.pg_class AS c
+	JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+	WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+	  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'crdb_internal', 'pg_extension', 'pg_toast')
+	  AND (n.nspname <> '` + schemaName + `' AND has_table_privilege(c.oid, 'SELECT')
+	       OR has_table_privilege(c.oid, 'INSERT') OR has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE'))
+	LIMIT 1`
+
+// prove refuses a role that may do more than it should: the console is only as
+// harmless as that.
+func (c *Console) prove(ctx context.Context, conn *pgconn.PgConn) error {
+	c.mu.Lock()
+	isProven := c.clock().Sub(c.proven) < provenMax
+	c.mu.Unlock()
+	if isProven {
+		return nil
+	}
+	results, err := conn.Exec(ctx, mayMore).ReadAll()
+	if err != nil {
+		return fmt.Errorf("look what the console's role may do: %w", err)
+	}
+	if rows := results[0].Rows; len(rows) > 0 {
+		return ConsoleOff.Failure("the role of --reporting-url may use %s, and must be able to use nothing but the schema %s: make one with florin reporting role", rows[0][0], schemaName)
+	}
+	c.mu.Lock()
+	c.proven = c.clock()
+	c.mu.Unlock()
+	return nil
+}
+
+// beginReading begins a read-only transaction and returns the moment that it shows.
+func beginReading(ctx context.Context, conn *pgconn.PgConn) (time.Time, error) {
+	const (
+		postgres  = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint"
+		cockroach = "BEGIN AS OF SYSTEM TIME follower_read_timestamp(); SELECT cluster_logical_timestamp()::text"
+	)
+	isCockroach := conn.ParameterStatus("crdb_version") != ""
+	begin := postgres
+	if isCockroach {
+		begin = cockroach
+	}
+	results, err := conn.Exec(ctx, begin).ReadAll()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("begin a query: %w", err)
+	}
+	text := string(results[1].Rows[0][0])
+	if isCockroach {
+		at, err := database.ParseTimestamp(text)
+		return at.Time(), err
+	}
+	micros, err := strconv.ParseInt(text, 10, 64)
+	return time.UnixMicro(micros).UTC(), err
+}
+
+var types = sync.OnceValue(pgtype.NewMap)
+
+// typeName is what PostgreSQL calls a type; "unknown" for those of extensions.
+func typeName(oid uint32) string {
+	if known, isKnown := types().TypeForOID(oid); isKnown {
+		return known.Name
+	}
+	return "unknown"
+}

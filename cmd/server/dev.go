@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"florin/internal/admin"
 	"florin/internal/identity"
 	"florin/internal/platform/database"
 	"florin/internal/platform/database/embedded"
@@ -210,6 +211,7 @@ func (c *devCommand) welcome(engine, databaseURL string, listener, opsListener n
 	fmt.Printf("\nFlorin is running on %s (data in %s).\n\n", engine, c.DataDir)
 	fmt.Printf("  API      %s/api/v1\n", base)
 	fmt.Printf("  Docs     %s/docs\n", base)
+	fmt.Printf("  Pages    %s%s\n", base, admin.Root)
 	if opsListener != nil {
 		fmt.Printf("  Metrics  http://%s/metrics\n", opsListener.Addr())
 	}

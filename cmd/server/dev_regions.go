@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"florin/internal/admin"
 	"florin/internal/platform/database"
 	"florin/internal/platform/database/embedded"
 	"florin/internal/seed"
@@ -178,6 +179,7 @@ func (c *devCommand) welcomeRegions(version string, server *embedded.Server, rep
 	row("", func(i int) string { return nodes[i].Region })
 	row("API", func(i int) string { return replicas[i].base() + "/api/v1" })
 	row("Docs", func(i int) string { return replicas[i].base() + "/docs" })
+	row("Pages", func(i int) string { return replicas[i].base() + admin.Root })
 	if replicas[0].at.ops != "" {
 		row("Metrics", func(i int) string { return "http://" + replicas[i].at.ops + "/metrics" })
 	}

@@ -1,5 +1,7 @@
--- What migrations 1 to 17 make of an empty CockroachDB database.
+-- What migrations 1 to 20 make of an empty CockroachDB database.
 -- Written by: go test ./internal/platform/database -run Baseline -update
+
+CREATE SCHEMA reporting;
 
 CREATE TABLE public.accounts (
 	account_id STRING NOT NULL,
@@ -600,4 +602,341 @@ CREATE TABLE public.rewards (
 	CONSTRAINT rewards_merchant_within CHECK ((merchant_amount >= 0:::DECIMAL) AND (merchant_amount <= amount))
 );
 
-INSERT INTO public.goose_db_version (version_id, is_applied) VALUES (1, true), (2, true), (3, true), (4, true), (5, true), (6, true), (7, true), (8, true), (9, true), (10, true), (11, true), (12, true), (13, true), (14, true), (15, true), (16, true), (17, true);
+CREATE TABLE public.saved_queries (
+	query_id STRING NOT NULL,
+	version INT8 NOT NULL,
+	name STRING NOT NULL,
+	description STRING NOT NULL,
+	query STRING NOT NULL,
+	owner_id STRING NOT NULL,
+	is_shared BOOL NOT NULL,
+	created_at TIMESTAMPTZ NOT NULL,
+	updated_at TIMESTAMPTZ NOT NULL,
+	CONSTRAINT saved_queries_pkey PRIMARY KEY (query_id ASC),
+	INDEX saved_queries_by_owner (owner_id ASC, query_id ASC),
+	INDEX saved_queries_shared (query_id ASC) WHERE is_shared,
+	CONSTRAINT saved_queries_version_positive CHECK (version > 0:::INT8)
+);
+
+CREATE VIEW reporting.accounts (
+	account_id,
+	account_type,
+	is_house,
+	currency,
+	status,
+	owner_id,
+	home_region,
+	created_at,
+	updated_at
+) AS SELECT
+		account_id,
+		account_type,
+		account_type
+		IN (
+				'ASSET':::STRING,
+				'LIABILITY':::STRING,
+				'EQUITY':::STRING,
+				'REVENUE':::STRING,
+				'EXPENSE':::STRING
+			)
+			AS is_house,
+		currency,
+		status,
+		owner_id,
+		home_region,
+		created_at,
+		updated_at
+	FROM
+		public.accounts;
+
+CREATE VIEW reporting.balances (
+	account_id,
+	account_type,
+	is_house,
+	currency,
+	posted,
+	held,
+	overdraft_limit,
+	available,
+	shortfall,
+	postings,
+	updated_at
+) AS SELECT
+		account_id,
+		account_type,
+		account_type
+		IN (
+				'ASSET':::STRING,
+				'LIABILITY':::STRING,
+				'EQUITY':::STRING,
+				'REVENUE':::STRING,
+				'EXPENSE':::STRING
+			)
+			AS is_house,
+		currency,
+		posted,
+		held,
+		overdraft_limit,
+		posted - held + overdraft_limit AS available,
+		shortfall,
+		last_seq AS postings,
+		updated_at
+	FROM
+		public.accounts;
+
+CREATE VIEW reporting.transfers (
+	transfer_id,
+	kind,
+	status,
+	source_account_id,
+	destination_account_id,
+	amount,
+	currency,
+	failure_code,
+	hold_id,
+	reverses_id,
+	home_region,
+	effective_at,
+	created_at,
+	finished_at
+) AS SELECT
+		transfer_id,
+		kind,
+		status,
+		source_account_id,
+		destination_account_id,
+		amount,
+		currency,
+		failure_code,
+		hold_id,
+		reverses_id,
+		home_region,
+		effective_at,
+		created_at,
+		finished_at
+	FROM
+		public.transfers;
+
+CREATE VIEW reporting.postings (
+	account_id,
+	seq,
+	transfer_id,
+	amount,
+	balance,
+	currency,
+	created_at
+) AS SELECT
+		account_id, seq, transfer_id, amount, balance, currency, created_at
+	FROM
+		public.postings;
+
+CREATE VIEW reporting.holds (
+	hold_id,
+	status,
+	source_account_id,
+	destination_account_id,
+	amount,
+	captured_amount,
+	currency,
+	capture_id,
+	expires_at,
+	created_at,
+	updated_at
+) AS SELECT
+		hold_id,
+		status,
+		source_account_id,
+		destination_account_id,
+		amount,
+		captured_amount,
+		currency,
+		capture_id,
+		expires_at,
+		created_at,
+		updated_at
+	FROM
+		public.holds;
+
+CREATE VIEW reporting.payments (
+	payment_id,
+	kind,
+	status,
+	user_id,
+	account_id,
+	other_account_id,
+	amount,
+	currency,
+	failure_code,
+	created_at,
+	updated_at
+) AS SELECT
+		payment_id,
+		kind,
+		status,
+		user_id,
+		account_id,
+		other_account_id,
+		amount,
+		currency,
+		failure_code,
+		created_at,
+		updated_at
+	FROM
+		public.wallet_payments;
+
+CREATE VIEW reporting.campaigns (
+	campaign_id,
+	version,
+	name,
+	currency,
+	is_enabled,
+	starts_at,
+	ends_at,
+	budget,
+	accrued,
+	confirmed,
+	paid,
+	reversed,
+	owed,
+	merchants_paid,
+	rewards
+) AS SELECT
+		c.campaign_id,
+		c.version,
+		c.terms->>'name' AS name,
+		t.currency,
+		(c.terms->>'enabled')::BOOL AS is_enabled,
+		(c.terms->>'from')::TIMESTAMPTZ AS starts_at,
+		(c.terms->>'to')::TIMESTAMPTZ AS ends_at,
+		t.budget,
+		t.accrued,
+		t.confirmed,
+		t.paid,
+		t.reversed,
+		t.owed,
+		t.merchants AS merchants_paid,
+		t.rewards
+	FROM
+		public.campaign_totals AS t
+		JOIN public.campaigns AS c ON
+				c.campaign_id = t.campaign_id AND c.version = t.version;
+
+CREATE VIEW reporting.rewards (
+	reward_id,
+	purchase_id,
+	campaign_id,
+	campaign_version,
+	customer_id,
+	status,
+	amount,
+	merchant_amount,
+	reversed,
+	owed,
+	currency,
+	merchant_account_id,
+	paid_to_account_id,
+	failure_code,
+	confirm_at,
+	created_at,
+	updated_at
+) AS SELECT
+		reward_id,
+		purchase_id,
+		campaign_id,
+		campaign_version,
+		customer_id,
+		status,
+		amount,
+		merchant_amount,
+		reversed,
+		owed,
+		currency,
+		merchant_account AS merchant_account_id,
+		paid_to AS paid_to_account_id,
+		failure_code,
+		confirm_at,
+		created_at,
+		updated_at
+	FROM
+		public.rewards;
+
+CREATE VIEW reporting.purchases (
+	purchase_id,
+	merchant_id,
+	customer_id,
+	status,
+	amount,
+	returned,
+	currency,
+	source,
+	purchased_at,
+	created_at
+) AS SELECT
+		purchase_id,
+		merchant_id,
+		customer_id,
+		status,
+		amount,
+		returned,
+		currency,
+		source,
+		purchased_at,
+		created_at
+	FROM
+		public.purchases;
+
+CREATE VIEW reporting.daily_volumes (
+	day,
+	currency,
+	kind,
+	status,
+	transfers,
+	volume
+) AS SELECT
+		(timezone('UTC', created_at))::DATE AS day,
+		currency,
+		kind,
+		status,
+		count(*) AS transfers,
+		sum(amount) AS volume
+	FROM
+		public.transfers
+	GROUP BY
+		(timezone('UTC', created_at))::DATE, currency, kind, status;
+
+CREATE TABLE public.ledger_activity (
+	span_seconds INT8 NOT NULL,
+	begins_at TIMESTAMPTZ NOT NULL,
+	replica STRING NOT NULL,
+	region STRING NOT NULL,
+	currency STRING NOT NULL,
+	code STRING NOT NULL,
+	transfers INT8 NOT NULL,
+	volume DECIMAL(38,4) NOT NULL,
+	expires_at TIMESTAMPTZ NOT NULL,
+	CONSTRAINT ledger_activity_pkey PRIMARY KEY (span_seconds ASC, begins_at ASC, replica ASC, currency ASC, code ASC),
+	CONSTRAINT ledger_activity_counts CHECK ((transfers > 0:::INT8) AND (volume >= 0:::DECIMAL))
+) WITH (ttl = 'on', ttl_expiration_expression = 'expires_at', ttl_job_cron = '47 * * * *');
+
+CREATE TABLE public.proofs (
+	kind STRING NOT NULL,
+	read_at TIMESTAMPTZ NOT NULL,
+	recorded_at TIMESTAMPTZ NOT NULL,
+	recorded_by STRING NOT NULL,
+	is_balanced BOOL NOT NULL,
+	offences INT8 NOT NULL,
+	sums JSONB NOT NULL,
+	expires_at TIMESTAMPTZ NULL,
+	CONSTRAINT proofs_pkey PRIMARY KEY (kind ASC, read_at ASC, recorded_by ASC),
+	CONSTRAINT proofs_kind_known CHECK (kind IN ('BALANCES':::STRING, 'FULL':::STRING)),
+	CONSTRAINT proofs_balanced_without_offences CHECK (is_balanced OR (offences > 0:::INT8))
+) WITH (ttl = 'on', ttl_expiration_expression = 'expires_at', ttl_job_cron = '57 * * * *');
+
+CREATE TABLE public.proof_turns (
+	kind STRING NOT NULL,
+	taken_by STRING NOT NULL,
+	next_at TIMESTAMPTZ NOT NULL,
+	CONSTRAINT proof_turns_pkey PRIMARY KEY (kind ASC)
+);
+
+INSERT INTO public.goose_db_version (version_id, is_applied) VALUES (1, true), (2, true), (3, true), (4, true), (5, true), (6, true), (7, true), (8, true), (9, true), (10, true), (11, true), (12, true), (13, true), (14, true), (15, true), (16, true), (17, true), (18, true), (19, true), (20, true);

@@ -31,7 +31,7 @@ func TestBaselineIsWhatTheMigrationsMake(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := tables(t, migrated)
+		want := schema(t, migrated)
 		if *update {
 			writeBaseline(t, want, steps)
 			return
@@ -41,7 +41,7 @@ func TestBaselineIsWhatTheMigrationsMake(t *testing.T) {
 		if n, err := database.Migrate(t.Context(), made, slog.New(slog.DiscardHandler)); err != nil || n != steps {
 			t.Fatalf("%d migrations, not %d, %v", n, steps, err)
 		}
-		got := tables(t, made)
+		got := schema(t, made)
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
@@ -53,19 +53,31 @@ func TestBaselineIsWhatTheMigrationsMake(t *testing.T) {
 	})
 }
 
-// tables are the statements that make a database's tables, with all that belongs to
-// them but sequences, which identity columns bring.
-func tables(t *testing.T, db *database.DB) []string {
+// schema are the statements that make a database's schemas, tables and views, with all
+// that belongs to them but sequences, which identity columns bring, in an order in which
+// they can be run. They don't name the database.
+func schema(t *testing.T, db *database.DB) []string {
 	t.Helper()
-	rows, err := db.Query(t.Context(), "SELECT create_statement FROM [SHOW CREATE ALL TABLES]")
-	if err != nil {
-		t.Fatal(err)
+	var all []string
+	for _, show := range []string{"SHOW CREATE ALL SCHEMAS", "SHOW CREATE ALL TABLES"} {
+		rows, err := db.Query(t.Context(), "SELECT create_statement FROM ["+show+"]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, statements...)
 	}
-	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		t.Fatal(err)
+	all = slices.DeleteFunc(all, func(statement string) bool {
+		return strings.HasPrefix(statement, "CREATE SEQUENCE") || strings.HasPrefix(statement, "CREATE SCHEMA public")
+	})
+	name := db.Config().ConnConfig.Database // in views
+	for i := range all {
+		all[i] = strings.ReplaceAll(all[i], name+".", "")
 	}
-	return slices.DeleteFunc(all, func(statement string) bool { return strings.HasPrefix(statement, "CREATE SEQUENCE") })
+	return all
 }
 
 // versionsOf are the versions in the order in which goose reads them.
@@ -84,14 +96,14 @@ func versionsOf(t *testing.T, db *database.DB) []int64 {
 
 // writeBaseline leaves the tables of versions and of the lock to goose, and to each
 // version of CockroachDB whether tables are locked against schema changes.
-func writeBaseline(t *testing.T, tables []string, steps int) {
+func writeBaseline(t *testing.T, statements []string, steps int) {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "-- What migrations 1 to %d make of an empty CockroachDB database.\n-- Written by: go test ./internal/platform/database -run Baseline -update\n\n", steps)
-	for _, table := range tables {
-		if !strings.Contains(table, ".goose_") {
-			table = strings.ReplaceAll(table, " WITH (schema_locked = true)", "")
-			b.WriteString(strings.ReplaceAll(table, ", schema_locked = true", "") + "\n\n")
+	for _, statement := range statements {
+		if !strings.Contains(statement, ".goose_") {
+			statement = strings.ReplaceAll(statement, " WITH (schema_locked = true)", "")
+			b.WriteString(strings.ReplaceAll(statement, ", schema_locked = true", "") + "\n\n")
 		}
 	}
 	b.WriteString("INSERT INTO public.goose_db_version (version_id, is_applied) VALUES (1, true)")

@@ -22,7 +22,7 @@ func TestAccountsAreListedAndFiltered(t *testing.T) {
 		b.wants("No accounts yet")
 		b.screenshot("accounts-none")
 		rich := w.account("alice", "1234567.50", nil)
-		w.account("mallory", "0", object{"metadata": object{"name": "<script>alert(1)</script>", "customer": "42"}})
+		w.account("mallory", "0", object{"metadata": object{"name": scripted, "customer": "42"}})
 		for range 60 {
 			w.account("filler", "12.34", nil)
 		}
@@ -56,7 +56,7 @@ func TestAccountsAreListedAndFiltered(t *testing.T) {
 func TestAnAccountIsShownWithItsMoney(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
-		alice := w.account("alice", "1000.00", object{"metadata": object{"note": "<script>alert(1)</script>"}})
+		alice := w.account("alice", "1000.00", object{"metadata": object{"note": scripted}})
 		bob := w.account("bob", "0", nil)
 		var paid string
 		for _, amount := range []string{"12.50", "200.25", "0.75", "310.00"} {
@@ -70,7 +70,7 @@ func TestAnAccountIsShownWithItsMoney(t *testing.T) {
 		b.wants("596.50") // posted
 		b.wants("546.50") // available
 		b.wants(paid)
-		b.wants("<script>alert(1)</script>")
+		b.wants(scripted)
 		b.screenshot("account")
 
 		today := w.time.Now().Format(time.DateOnly)
@@ -91,7 +91,7 @@ func TestAnAccountIsShownWithItsMoney(t *testing.T) {
 
 func TestAnAccountIsFrozenOnceAndUnfrozen(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		alice, bob := w.account("alice", "100.00", nil), w.account("bob", "0", nil)
 		b := w.browser(t, w.staff(identity.Support))
 		b.visit("/admin/accounts/" + alice)
@@ -129,7 +129,7 @@ func TestAnAccountIsFrozenOnceAndUnfrozen(t *testing.T) {
 
 func TestLimitsAreChangedWithAProofAndASecondPerson(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{secondPerson: []approval.Operation{approval.LimitRaise}}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true, secondPerson: []approval.Operation{approval.LimitRaise}}, func(t *testing.T, w *world) {
 		alice := w.account("alice", "100.00", nil)
 		limit := decimal.NewNullDecimal(decimal.NewFromInt(400))
 		if _, err := w.ledger.UpdateAccount(t.Context(), ledger.UpdateAccount{ID: alice, TransferLimit: &limit}); err != nil {

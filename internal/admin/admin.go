@@ -9,6 +9,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"florin/internal/api"
 	"florin/internal/platform/clock"
+	"florin/internal/platform/id"
 )
 
 // Root is the path that all pages stand under.
@@ -63,8 +65,8 @@ func New(o Options) http.Handler {
 	for _, route := range p.routes {
 		mux.Handle(route.pattern, p.handle(route))
 	}
-	mux.Handle("GET "+p.assets.root+"{name}", p.assets)
-	mux.Handle("GET "+Root+"/assets/", http.NotFoundHandler())
+	mux.Handle("GET "+assetsPath+"{version}/{name}", p.assets)
+	mux.Handle("GET "+assetsPath, http.NotFoundHandler())
 	mux.Handle(Root+"/", p.handle(route{handler: p.notFound}))
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -73,12 +75,16 @@ func New(o Options) http.Handler {
 	return p.protect(origins.Handler(mux))
 }
 
-// protect sets the headers of every answer, and answers a panic with a page.
+// protect names every request, sets the headers of every answer, and answers a
+// panic with a page.
 func (p *Pages) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name, values := range p.headers {
 			w.Header()[name] = values
 		}
+		known := &pageRequest{id: id.New("req")}
+		w.Header().Set("X-Request-Id", known.id)
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
 		defer func() {
 			panicked := recover()
 			if panicked == nil {

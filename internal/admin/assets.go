@@ -15,11 +15,14 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
+// assetsPath is the path that the files beside the pages stand under.
+const assetsPath = Root + "/assets/"
+
 // assets serves the files beside the pages, from the program itself. Their path
 // names their content, so a browser keeps them for good.
 type assets struct {
-	root  string // ends with a slash
-	files map[string]assetFile
+	version string // of all of them
+	files   map[string]assetFile
 }
 
 type assetFile struct {
@@ -46,7 +49,7 @@ func newAssets() assets {
 		all.Write(content)
 		files[entry.Name()] = assetFile{mediaTypes[path.Ext(entry.Name())], content, zip(content)}
 	}
-	return assets{root: Root + "/assets/" + hex.EncodeToString(all.Sum(nil)[:8]) + "/", files: files}
+	return assets{version: hex.EncodeToString(all.Sum(nil)[:8]), files: files}
 }
 
 func zip(content []byte) []byte {
@@ -58,9 +61,10 @@ func zip(content []byte) []byte {
 }
 
 // of is the path of a file.
-func (a assets) of(name string) string { return a.root + name }
+func (a assets) of(name string) string { return assetsPath + a.version + "/" + name }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. While replicas of two versions run, one is
+// asked for files that the other's page names: it has them, but not to be kept.
 func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	file, found := a.files[r.PathValue("name")]
 	if !found {
@@ -68,7 +72,9 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := w.Header()
-	header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	if r.PathValue("version") == a.version {
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
 	header.Set("Content-Type", file.mediaType)
 	header.Set("Vary", "Accept-Encoding")
 	content := file.plain

@@ -322,39 +322,6 @@ func (s *overviewShown) regions() (all []regionShown) {
 
 // --- Words.
 
-// lasted is a length of time as people say it: two units at most.
-func lasted(d time.Duration) string {
-	seconds := int64(max(d, 0) / time.Second)
-	minutes, hours, days := seconds/60, seconds/3600, seconds/86400
-	two := func(n int64, unit string, m int64, smaller string) string {
-		text := strconv.FormatInt(n, 10) + " " + unit
-		if m > 0 {
-			text += " " + strconv.FormatInt(m, 10) + " " + smaller
-		}
-		return text
-	}
-	switch {
-	case days > 0:
-		return two(days, "d", hours%24, "h")
-	case hours > 0:
-		return two(hours, "h", minutes%60, "min")
-	case minutes > 0:
-		return strconv.FormatInt(minutes, 10) + " min"
-	}
-	return strconv.FormatInt(seconds, 10) + " s"
-}
-
-// number is a count, grouped.
-func number(n int64) string { return grouped(strconv.FormatInt(n, 10)) }
-
-// counted is a count with its noun.
-func counted(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return number(n) + " " + many
-}
-
 // atLeast is how much waits: "1,000+" when no more were counted.
 func atLeast(q *api.Queue) string {
 	if q.IsMore {

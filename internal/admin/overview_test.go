@@ -12,11 +12,7 @@ import (
 
 	"florin/internal/identity"
 	"florin/internal/ledger"
-	"florin/internal/platform/dbtest"
 )
-
-// badText is in every field of the overview that a text from outside gets into.
-const badText = "<script>alert(1)</script>"
 
 func TestTheOverviewIsLive(t *testing.T) {
 	t.Parallel()
@@ -65,15 +61,14 @@ func TestTheOverviewIsLive(t *testing.T) {
 // wrongProof is one that found the books wrong, with a text for a name.
 func wrongProof(w *world) ledger.ProofRecord {
 	return ledger.ProofRecord{
-		Kind: ledger.ProofInFull, ReadAt: w.time.Now(), RecordedAt: w.time.Now(), RecordedBy: badText, Offences: 1,
+		Kind: ledger.ProofInFull, ReadAt: w.time.Now(), RecordedAt: w.time.Now(), RecordedBy: scripted, Offences: 1,
 		Sums: []ledger.CurrencySum{{Currency: "USD", Accounts: 2, Sum: decimal.RequireFromString("0.01")}},
 	}
 }
 
 func TestTheOverviewShowsWhatARoleMayKnow(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachWorld(t, worldOptions{isFresh: true, isLong: true}, func(t *testing.T, w *world) {
 		if err := ledger.RecordProof(t.Context(), w.db, wrongProof(w)); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +90,7 @@ func TestTheOverviewShowsWhatARoleMayKnow(t *testing.T) {
 			if strings.Contains(page.body, "@timeAt") {
 				t.Errorf("%s: a component is shown as text", c.role)
 			}
-			if strings.Contains(page.body, badText) {
+			if strings.Contains(page.body, scripted) {
 				t.Errorf("%s: a text is not escaped", c.role)
 			}
 		}
@@ -119,15 +114,14 @@ func insertExport(t *testing.T, w *world) {
 	t.Helper()
 	if _, err := w.db.Exec(t.Context(), `
 		INSERT INTO exports (export_id, destination, kind, format, status, part, manifest_hash, rows, position, error, created_at, updated_at)
-		VALUES ('exp_bad', $1, 'FOLDER', 'ndjson', 'FAILED', 0, '', 0, '', $1, now(), now())`, badText); err != nil {
+		VALUES ('exp_bad', $1, 'FOLDER', 'ndjson', 'FAILED', 0, '', 0, '', $1, now(), now())`, scripted); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestAnEndedSessionEndsTheStream(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		who := w.staff(identity.Support)
 		v := w.visitor(t, who)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -50,7 +50,7 @@ func TestAPersonSignsInWithBothFactorsAndOut(t *testing.T) {
 
 func TestANewPersonSetsUpHisSecondFactor(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.user(identity.Finance).signIn())
 		b.visit("/admin/accounts")
 		b.wants("Set up the second factor")
@@ -79,7 +79,7 @@ func TestANewPersonSetsUpHisSecondFactor(t *testing.T) {
 
 func TestAKeySignsInAndWhatIsNoKeyDoesNot(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		stranger := w.visitor(t, nil)
 		for _, key := range []string{"", "florin_test_nonsense", "two words", "a;b"} {
 			if page := stranger.post("/admin/sign-in", url.Values{"key": {key}}); page.status != http.StatusUnauthorized || page.header.Get("Set-Cookie") != "" {
@@ -105,7 +105,7 @@ func TestAKeySignsInAndWhatIsNoKeyDoesNot(t *testing.T) {
 
 func TestNobodyIsLedAwayFromThePages(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		key := w.key(identity.Support).token
 		for _, next := range []string{"https://evil.example", "//evil.example", "/\\evil.example", "/admin/../docs", "/admin//evil", "/docs", "javascript:alert(1)", "/administrator", "/admin\\x"} {
 			page := w.visitor(t, nil).post("/admin/sign-in", url.Values{"key": {key}, "next": {next}})
@@ -118,7 +118,7 @@ func TestNobodyIsLedAwayFromThePages(t *testing.T) {
 
 func TestFormsOfOtherPagesAreRefused(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		alice := w.account("alice", "1.00", nil)
 		v := w.visitor(t, w.key(identity.Operator))
 		form := url.Values{"status": {"FROZEN"}}
@@ -135,7 +135,7 @@ func TestFormsOfOtherPagesAreRefused(t *testing.T) {
 
 func TestCustomersAndMerchantsAreToldThatThePagesAreForStaff(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		for _, who := range []*person{w.user(identity.Customer).signIn(), w.key(identity.Merchant)} {
 			for _, path := range []string{"/admin", "/admin/accounts", "/admin/search?q=x", "/admin/nonsense"} {
 				page := w.visitor(t, who).get(path)
@@ -153,7 +153,7 @@ func TestCustomersAndMerchantsAreToldThatThePagesAreForStaff(t *testing.T) {
 
 func TestEveryAnswerHasThePagesHeaders(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		for who, v := range map[string]*visitor{"a stranger": w.visitor(t, nil), "support": w.visitor(t, w.key(identity.Support))} {
 			for _, path := range []string{"/admin", "/admin/sign-in", "/admin/accounts", "/admin/accounts/nobody", "/admin/nonsense"} {
 				header := v.get(path).header
@@ -171,7 +171,7 @@ func TestEveryAnswerHasThePagesHeaders(t *testing.T) {
 
 func TestHtmxIsLedToTheSignIn(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		page := w.visitor(t, nil).get("/admin/accounts?status=FROZEN", "HX-Request", "true")
 		if got := page.header.Get("HX-Redirect"); page.status != http.StatusOK || got != "/admin/sign-in?next="+url.QueryEscape("/admin/accounts?status=FROZEN") {
 			t.Errorf("%d, to %q", page.status, got)
@@ -199,7 +199,7 @@ func TestSearchFindsAnyID(t *testing.T) {
 				t.Errorf("%q: %d, to %q, want %q", query, page.status, page.header.Get("Location"), want)
 			}
 		}
-		for _, query := range []string{some("nobody"), "<script>alert(1)</script>", "a b", strings.Repeat("x", 60)} {
+		for _, query := range []string{some("nobody"), scripted, "a b", strings.Repeat("x", 60)} {
 			if page := v.get("/admin/search?q=" + url.QueryEscape(query)); page.status != http.StatusNotFound || strings.Contains(page.body, "<script>alert") {
 				t.Errorf("%q: %d", query, page.status)
 			}
@@ -232,7 +232,7 @@ func TestSearchFindsAnyID(t *testing.T) {
 
 func TestThePagesCanBeReadWithoutScripts(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		alice := w.account("alice", "10.00", nil)
 		b := w.browser(t, w.key(identity.Support))
 		b.withoutScripts()
@@ -251,7 +251,7 @@ func TestThePagesCanBeReadWithoutScripts(t *testing.T) {
 
 func TestTimesAreOfTheViewersZoneAndTheThemeIsKept(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		alice := w.account("alice", "10.00", nil)
 		b := w.browser(t, w.key(identity.Support))
 		b.zone("Asia/Tokyo")

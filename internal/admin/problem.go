@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -145,12 +146,12 @@ func backTo(r *http.Request) string {
 // localPath is a path under /admin, or /admin itself in place of anything else: a
 // link must not lead from our sign-in to somebody else's page.
 func localPath(given string) string {
-	path, _, _ := strings.Cut(given, "?")
-	if path != Root && !strings.HasPrefix(path, Root+"/") || strings.Contains(given, "\\") || strings.Contains(path, "/..") || strings.Contains(path, "//") {
+	u, err := url.Parse(given)
+	if err != nil || u.Scheme != "" || u.Host != "" || strings.Contains(given, "\\") {
 		return Root
 	}
-	u, err := url.Parse(given)
-	if err != nil || u.Scheme != "" || u.Host != "" {
+	// A browser takes %2e%2e for .. as well.
+	if u.Path != path.Clean(u.Path) || u.Path != Root && !strings.HasPrefix(u.Path, Root+"/") {
 		return Root
 	}
 	return given

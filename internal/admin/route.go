@@ -19,13 +19,11 @@ package admin
 // 10. x_test.go: eachWorld, b := w.browser(t, who), b.visit(path), b.screenshot("x"): console errors, CSP and axe findings fail it (world_test.go, browser_test.go).
 
 import (
-	"context"
 	"net/http"
 	"slices"
 
 	"florin/internal/api"
 	"florin/internal/identity"
-	"florin/internal/platform/id"
 )
 
 // route is one page, or one thing to do on one.
@@ -142,13 +140,9 @@ type pageRequest struct {
 
 type requestKey struct{}
 
-// requestOf is empty for a request that never came to handle.
+// requestOf is set by protect, which every request goes through.
 func requestOf(r *http.Request) *pageRequest {
-	known, _ := r.Context().Value(requestKey{}).(*pageRequest)
-	if known == nil {
-		return &pageRequest{}
-	}
-	return known
+	return r.Context().Value(requestKey{}).(*pageRequest)
 }
 
 // callerOf is who looks; nil on public pages.
@@ -161,9 +155,6 @@ const formMax = 1 << 20
 // and runs the route's handler.
 func (p *Pages) handle(route route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		known := &pageRequest{id: id.New("req")}
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
-		w.Header().Set("X-Request-Id", known.id)
 		r.Body = http.MaxBytesReader(w, r.Body, formMax)
 		err := r.ParseForm()
 		if err == nil {
@@ -194,4 +185,13 @@ func (p *Pages) admit(r *http.Request, route route) error {
 		return errNotStaff
 	}
 	return nil
+}
+
+// permit tells who has not got a permission before he fills in a form what the API
+// would tell him after.
+func permit(r *http.Request, permission identity.Permission) error {
+	if callerOf(r).May(permission) {
+		return nil
+	}
+	return &problem{Status: http.StatusForbidden, Code: "forbidden", Title: "You may not do this", Detail: "the permission " + string(permission) + " is missing"}
 }

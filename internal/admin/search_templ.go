@@ -45,7 +45,7 @@ func searchView(query string, hits []found) templ.Component {
 			ctx = templ.InitializeContext(ctx)
 			return nil
 		})
-		templ_7745c5c3_Err = pageHeader("Search", "By the id of an account, a transaction, a hold, a user, an approval, a campaign, a purchase, a reward or a customer.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = pageHeader("Search", "By the id of an account, a transaction, a hold, a user, an API key, an approval, an export, a campaign, a purchase, a reward or a customer.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -53,7 +53,7 @@ func (s *transactionsShown) isFiltered() bool {
 func (p *Pages) showTransactions(w http.ResponseWriter, r *http.Request) error {
 	shown := transactionsShown{at: r.URL, filter: r.URL.Query(), mayTransfer: callerOf(r).May(identity.TransfersWrite)}
 	err := p.findTransactions(r, &shown)
-	if shown.problem = inPlace(err); err != nil && (shown.problem == nil || shown.problem.Code != "invalid_request") {
+	if shown.problem = wrongInput(err); err != nil && shown.problem == nil {
 		return err
 	}
 	return p.render(w, r, page{title: "Transactions", status: shown.problem.status()}, transactionsView(shown))
@@ -63,7 +63,7 @@ func (p *Pages) findTransactions(r *http.Request, shown *transactionsShown) erro
 	if wanted := shown.filter.Get("transactionId"); wanted != "" {
 		var found api.Transfer
 		err := p.get(r, apiPath("transactions", wanted), &found)
-		if refused := inPlace(err); refused != nil && refused.Code == "transaction_not_found" {
+		if isNotFound(err) {
 			return nil
 		}
 		if err == nil {
@@ -71,24 +71,7 @@ func (p *Pages) findTransactions(r *http.Request, shown *transactionsShown) erro
 		}
 		return err
 	}
-	asked := url.Values{}
-	for _, name := range []string{"accountId", "status", "cursor", "limit"} {
-		asked.Set(name, shown.filter.Get(name))
-	}
-	asked.Set("from", dayInUTC(shown.filter.Get("from"), 0))
-	asked.Set("to", dayInUTC(shown.filter.Get("to"), 1))
-	return p.get(r, "/api/v1/transactions"+apiQuery(asked, "accountId", "status", "from", "to", "cursor", "limit"), &shown.list)
-}
-
-// dayInUTC is the time (RFC 3339) when a day such as 2026-01-31, or one some days
-// later, begins in UTC. What is no day is left for the API to judge: a time, or
-// nonsense.
-func dayInUTC(given string, later int) string {
-	day, err := time.Parse(time.DateOnly, given)
-	if err != nil {
-		return given
-	}
-	return day.AddDate(0, 0, later).Format(time.RFC3339)
+	return p.get(r, "/api/v1/transactions"+periodQuery(shown.filter, "accountId", "status", "cursor", "limit"), &shown.list)
 }
 
 // transactionShown is a transaction with what it is linked to.
@@ -100,8 +83,8 @@ type transactionShown struct {
 	mayUndo  bool
 }
 
-// isFinal says that its status never changes any more.
-func (s *transactionShown) isFinal() bool { return s.Status == "COMPLETED" || s.Status == "FAILED" }
+// isFinal says that a transaction's status never changes any more.
+func isFinal(t *api.Transfer) bool { return t.Status == "COMPLETED" || t.Status == "FAILED" }
 
 // canBeReversed says whether there is something to undo, for the caller. The ledger
 // decides.
@@ -155,9 +138,9 @@ func (s *transactionShown) life() []lifeStep {
 	case "IN_PROGRESS":
 		steps = append(steps, lifeStep{what: "Started", note: "A server is at it. Should that die, another one starts it again within ten seconds; the money moves once."})
 	case "COMPLETED":
-		steps = append(steps, lifeStep{what: "Completed", at: s.CompletedAt, since: s.lasted(), note: "Both accounts were booked at this time."})
+		steps = append(steps, lifeStep{what: "Completed", at: s.CompletedAt, since: took(&s.Transfer), note: "Both accounts were booked at this time."})
 	case "FAILED":
-		steps = append(steps, lifeStep{what: "Failed", at: s.CompletedAt, since: s.lasted(), note: "Nothing was booked: " + s.FailureMessage + "."})
+		steps = append(steps, lifeStep{what: "Failed", at: s.CompletedAt, since: took(&s.Transfer), note: "Nothing was booked: " + s.FailureMessage + "."})
 	}
 	if s.reversal != nil {
 		reversed := lifeStep{what: "Reversed", at: s.reversal.CompletedAt, note: s.reversal.Description, link: pagePath("transactions", s.reversal.TransactionID)}
@@ -169,14 +152,16 @@ func (s *transactionShown) life() []lifeStep {
 	return steps
 }
 
-// lasted is how long it took from being accepted to its end.
-func (s *transactionShown) lasted() string {
-	if s.CompletedAt == nil {
+// took is how long a transaction took from being accepted to its end.
+func took(t *api.Transfer) string {
+	if t.CompletedAt == nil {
 		return ""
 	}
-	return laterBy(s.CompletedAt.Sub(s.CreatedAt))
+	return laterBy(t.CompletedAt.Sub(t.CreatedAt))
 }
 
+// laterBy is a span of time after what came before; below a second finely, since
+// that is how long a transfer takes.
 func laterBy(took time.Duration) string {
 	switch {
 	case took <= 0:
@@ -270,15 +255,6 @@ func (p *Pages) renderTransferForm(w http.ResponseWriter, r *http.Request, form 
 		return err
 	}
 	return p.render(w, r, page{title: "Move money", status: form.problem.status()}, transferFormView(form))
-}
-
-// permit tells who has not got a permission before he fills in a form what the API
-// would tell him after.
-func permit(r *http.Request, permission identity.Permission) error {
-	if callerOf(r).May(permission) {
-		return nil
-	}
-	return &problem{Status: http.StatusForbidden, Code: "forbidden", Title: "You may not do this", Detail: "the permission " + string(permission) + " is missing"}
 }
 
 // transferReview is a transfer with the accounts that it is about, to be agreed to.

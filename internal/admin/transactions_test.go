@@ -11,64 +11,11 @@ import (
 
 	"florin/internal/approval"
 	"florin/internal/identity"
-	"florin/internal/platform/dbtest"
 )
-
-const scripted = "<script>alert(1)</script>"
-
-// hiddenIn is the value of a field of a form that a page shows.
-func hiddenIn(t *testing.T, page shown, name string) string {
-	t.Helper()
-	found := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page.body)
-	if found == nil {
-		t.Fatalf("there is no field %s in a form of:\n%s", name, page.body)
-	}
-	return found[1]
-}
-
-// content is the page without what stands around it, for messages.
-func (s shown) content() string {
-	_, content, _ := strings.Cut(s.body, "<main")
-	content, _, _ = strings.Cut(content, "</main>")
-	return content
-}
-
-// tells fails the test unless the page was answered with a status and says all of
-// the words.
-func (s shown) tells(t *testing.T, status int, words ...string) {
-	t.Helper()
-	if s.status != status {
-		t.Errorf("answered %d, want %d:\n%s", s.status, status, s.content())
-	}
-	for _, word := range words {
-		if !strings.Contains(s.body, word) {
-			t.Errorf("the page does not say %q:\n%s", word, s.content())
-		}
-	}
-	if strings.Contains(s.body, scripted) {
-		t.Errorf("the page runs what somebody wrote into a field:\n%s", s.content())
-	}
-}
-
-// tellsNot fails the test when the page says any of the words.
-func (s shown) tellsNot(t *testing.T, words ...string) {
-	t.Helper()
-	for _, word := range words {
-		if strings.Contains(s.body, word) {
-			t.Errorf("the page says %q:\n%s", word, s.content())
-		}
-	}
-}
-
-func balanceOf(w *world, accountID string) string {
-	w.t.Helper()
-	return w.root.get("/api/v1/accounts/" + accountID)["balance"].(string)
-}
 
 func TestTransactionsByPlainHTTP(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true, secondPerson: []approval.Operation{approval.ForcedReversal}}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachWorld(t, worldOptions{isFresh: true, secondPerson: []approval.Operation{approval.ForcedReversal}, isLong: true}, func(t *testing.T, w *world) {
 		operator, support, finance := w.staff(identity.Operator), w.visitor(t, w.key(identity.Support)), w.visitor(t, w.key(identity.Finance))
 		v := w.visitor(t, operator)
 		t.Run("none yet", func(t *testing.T) {
@@ -276,8 +223,7 @@ func forcesReversals(t *testing.T, w *world, v *visitor, operator *person) {
 
 func TestTransactionsInABrowser(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachWorld(t, worldOptions{isFresh: true, isLong: true}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.key(identity.Operator))
 		b.visit("/admin/transactions")
 		b.wants("No transactions yet")

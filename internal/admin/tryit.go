@@ -77,7 +77,7 @@ type tryItShown struct {
 // isWaiting says that the newest transaction has not ended, so that the page looks
 // again.
 func (s *tryItShown) isWaiting() bool {
-	return s.accepted != nil && !(&transactionShown{Transfer: *s.accepted}).isFinal()
+	return s.accepted != nil && !isFinal(s.accepted)
 }
 
 func (s *tryItShown) payer() (source, destination string) {

@@ -5,16 +5,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"florin/internal/identity"
-	"florin/internal/platform/dbtest"
 )
 
 func TestNewcomersTryItByPlainHTTP(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		v, support := w.visitor(t, w.key(identity.Operator)), w.visitor(t, w.key(identity.Support))
 		page := support.get("/admin/try-it")
 		page.tells(t, http.StatusOK, "Your role opens no accounts")
@@ -65,21 +62,9 @@ func TestNewcomersTryItByPlainHTTP(t *testing.T) {
 	})
 }
 
-func awaitStatus(t *testing.T, w *world, transactionID, status string) {
-	t.Helper()
-	for range 600 {
-		if w.root.get("/api/v1/transactions/" + transactionID + "/status")["status"] == status {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("transaction %s is not %s after 30 s", transactionID, status)
-}
-
 func TestNewcomersTryItInABrowser(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.key(identity.Operator))
 		b.visit("/admin/try-it")
 		b.wants("Ann gets 100.00 USD")

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +50,9 @@ func spoken(state string) string {
 	words := strings.ToLower(strings.ReplaceAll(state, "_", " "))
 	return strings.ToUpper(words[:1]) + words[1:]
 }
+
+// wordsOf writes a code as words within a line: insufficient funds.
+func wordsOf(code string) string { return strings.ReplaceAll(code, "_", " ") }
 
 // sentence begins a problem's detail like one, unless it begins with a name.
 func sentence(text string) string {
@@ -129,4 +133,37 @@ func dayOf(text string, isOver bool) string {
 		day = day.AddDate(0, 0, 1)
 	}
 	return day.Format(time.RFC3339)
+}
+
+// number is a count, grouped.
+func number(n int64) string { return grouped(strconv.FormatInt(n, 10)) }
+
+// counted is a count with its noun.
+func counted(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return number(n) + " " + many
+}
+
+// lasted is a length of time as people say it: two units at most.
+func lasted(d time.Duration) string {
+	seconds := int64(max(d, 0) / time.Second)
+	minutes, hours, days := seconds/60, seconds/3600, seconds/86400
+	two := func(n int64, unit string, m int64, smaller string) string {
+		text := strconv.FormatInt(n, 10) + " " + unit
+		if m > 0 {
+			text += " " + strconv.FormatInt(m, 10) + " " + smaller
+		}
+		return text
+	}
+	switch {
+	case days > 0:
+		return two(days, "d", hours%24, "h")
+	case hours > 0:
+		return two(hours, "h", minutes%60, "min")
+	case minutes > 0:
+		return strconv.FormatInt(minutes, 10) + " min"
+	}
+	return strconv.FormatInt(seconds, 10) + " s"
 }

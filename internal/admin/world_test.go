@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -82,6 +83,7 @@ func (c *testTime) pass(d time.Duration) {
 // worldOptions are what a test wants otherwise.
 type worldOptions struct {
 	isFresh      bool // on a database of the test's own
+	isLong       bool // and asks little of the engine: not on CockroachDB, unless that is asked for
 	secondPerson []approval.Operation
 	api          func(*api.Options) // changes the options of the API at last
 }
@@ -91,6 +93,9 @@ type worldOptions struct {
 func eachWorld(t *testing.T, o worldOptions, test func(t *testing.T, w *world)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, url string) {
+		if o.isLong {
+			dbtest.LongOnCockroach(t)
+		}
 		if o.isFresh {
 			url = dbtest.Fresh(t, url)
 			dbtest.Migrate(t, url)
@@ -410,4 +415,68 @@ func (v *visitor) send(method, path string, form url.Values, headers ...string) 
 		v.t.Fatal(err)
 	}
 	return shown{response.StatusCode, response.Header, string(body)}
+}
+
+// scripted is what no browser may run, whoever wrote it into a field.
+const scripted = "<script>alert(1)</script>"
+
+// hiddenIn is the value of a field of a form that a page shows.
+func hiddenIn(t *testing.T, page shown, name string) string {
+	t.Helper()
+	found := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page.body)
+	if found == nil {
+		t.Fatalf("there is no field %s in a form of:\n%s", name, page.body)
+	}
+	return found[1]
+}
+
+// content is the page without what stands around it, for messages.
+func (s shown) content() string {
+	_, content, _ := strings.Cut(s.body, "<main")
+	content, _, _ = strings.Cut(content, "</main>")
+	return content
+}
+
+// tells fails the test unless the page was answered with a status and says all of
+// the words.
+func (s shown) tells(t *testing.T, status int, words ...string) {
+	t.Helper()
+	if s.status != status {
+		t.Errorf("answered %d, want %d:\n%s", s.status, status, s.content())
+	}
+	for _, word := range words {
+		if !strings.Contains(s.body, word) {
+			t.Errorf("the page does not say %q:\n%s", word, s.content())
+		}
+	}
+	if strings.Contains(s.body, scripted) {
+		t.Errorf("the page runs what somebody wrote into a field:\n%s", s.content())
+	}
+}
+
+// tellsNot fails the test when the page says any of the words.
+func (s shown) tellsNot(t *testing.T, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if strings.Contains(s.body, word) {
+			t.Errorf("the page says %q:\n%s", word, s.content())
+		}
+	}
+}
+
+func balanceOf(w *world, accountID string) string {
+	w.t.Helper()
+	return w.root.get("/api/v1/accounts/" + accountID)["balance"].(string)
+}
+
+// awaitStatus waits for what becomes of a transaction.
+func awaitStatus(t *testing.T, w *world, transactionID, status string) {
+	t.Helper()
+	for range 600 {
+		if w.root.get("/api/v1/transactions/" + transactionID + "/status")["status"] == status {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("transaction %s is not %s after 30 s", transactionID, status)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -331,12 +330,4 @@ func decidedNotice(a *api.Approval, who *caller) string {
 		return "Taken back. Nothing was done."
 	}
 	return "Rejected. Nothing was done."
-}
-
-// partyPath is the page of a user or a key, which their ids tell apart.
-func partyPath(id string) string {
-	if strings.HasPrefix(id, "key_") {
-		return pagePath("keys", id)
-	}
-	return pagePath("users", id)
 }

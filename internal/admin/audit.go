@@ -42,24 +42,13 @@ func (p *Pages) showAudit(w http.ResponseWriter, r *http.Request) error {
 		asked.Set(name, strings.TrimSpace(asked.Get(name)))
 	}
 	for _, name := range []string{"from", "to"} {
-		asked.Set(name, utcOf(asked.Get(name)))
+		asked.Set(name, instantOf(asked.Get(name)))
 	}
 	err := p.get(r, "/api/v1/audit-events"+apiQuery(asked, append(auditFilters, "cursor", "limit")...), &shown.list)
 	if shown.problem = wrongInput(err); err != nil && shown.problem == nil {
 		return err
 	}
 	return p.render(w, r, page{title: "Audit trail", status: shown.problem.status()}, auditView(shown))
-}
-
-// utcOf is a time as <input type="datetime-local"> writes it, 2026-01-31T10:00, as
-// the API takes it; anything else is left for the API to judge.
-func utcOf(typed string) string {
-	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", time.DateOnly} {
-		if at, err := time.Parse(layout, typed); err == nil {
-			return at.Format(time.RFC3339Nano)
-		}
-	}
-	return typed
 }
 
 // eventPath is the page of an event. The trail is searched by time, and quickest by

@@ -1,19 +1,14 @@
 package admin
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 
 	"florin/internal/api"
 	"florin/internal/identity"
 )
 
-// Campaigns: what they promise, what became of their budgets, and what they would
-// have given. Their form is in cashback_form.go, purchases and rewards stand in
-// cashback_purchases.go.
+// Campaigns: what they promise, and what became of their budgets.
 
 const (
 	campaignsPath = Root + "/campaigns"
@@ -128,7 +123,7 @@ func (p *Pages) switchCampaign(w http.ResponseWriter, r *http.Request) error {
 	isOn := r.PostFormValue("enabled") == "true"
 	terms["enabled"] = isOn
 	err := p.putTerms(r, id, terms)
-	if bad := inPlace(err); bad != nil && bad.Code != codeForbidden {
+	if bad := inPlace(err); bad != nil && !isNotFound(err) {
 		return p.renderCampaign(w, r, bad)
 	}
 	if err != nil {
@@ -141,9 +136,6 @@ func (p *Pages) switchCampaign(w http.ResponseWriter, r *http.Request) error {
 	return p.done(w, r, done, pagePath("campaigns", id))
 }
 
-// codeForbidden is of what nobody can correct in a form.
-const codeForbidden = "forbidden"
-
 // putTerms asks for a campaign's next version, made of the one that the form names.
 func (p *Pages) putTerms(r *http.Request, id string, terms map[string]any) error {
 	for _, name := range []string{"campaignId", "createdBy", "createdAt"} {
@@ -151,48 +143,4 @@ func (p *Pages) putTerms(r *http.Request, id string, terms map[string]any) error
 	}
 	terms["version"] = numberTyped(r.PostFormValue("version"))
 	return p.call(r, http.MethodPut, apiPath("campaigns", id), terms, nil)
-}
-
-// numberTyped is a whole number for the API, or what was typed in its place: the API
-// says what is wrong with it.
-func numberTyped(typed string) any {
-	if number, err := strconv.Atoi(strings.TrimSpace(typed)); err == nil {
-		return number
-	}
-	return typed
-}
-
-// simulationShown is what a campaign would have given.
-type simulationShown struct {
-	campaign api.Campaign
-	from, to string        // as typed
-	forecast *api.Forecast // nil before it was asked for
-	problem  *problem
-}
-
-func (p *Pages) showSimulation(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	shown := simulationShown{from: r.URL.Query().Get("from"), to: r.URL.Query().Get("to")}
-	if err := p.get(r, apiPath("campaigns", id), &shown.campaign); err != nil {
-		return err
-	}
-	if cmp.Or(shown.from, shown.to) == "" {
-		today := p.now().UTC()
-		shown.from, shown.to = dayInWords(today.AddDate(0, 0, -30).Truncate(day)), dayInWords(today.AddDate(0, 0, 1).Truncate(day))
-		return p.renderSimulation(w, r, shown)
-	}
-	body := map[string]string{"from": instantOf(shown.from), "to": instantOf(shown.to)}
-	var forecast api.Forecast
-	err := p.call(r, http.MethodPost, apiPath("campaigns", id, "simulate"), body, &forecast)
-	if shown.problem = inPlace(err); err != nil && shown.problem == nil {
-		return err
-	}
-	if err == nil {
-		shown.forecast = &forecast
-	}
-	return p.renderSimulation(w, r, shown)
-}
-
-func (p *Pages) renderSimulation(w http.ResponseWriter, r *http.Request, shown simulationShown) error {
-	return p.render(w, r, page{title: "Simulation of " + shown.campaign.Name, status: shown.problem.status()}, simulationView(shown))
 }

@@ -60,11 +60,6 @@ type campaignField struct {
 
 func instantTyped(typed string) any { return instantOf(typed) }
 
-// namesTyped are names that stand in lines, or with commas between them.
-func namesTyped(typed string) []string {
-	return strings.FieldsFunc(typed, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
-}
-
 var campaignFields = []campaignField{
 	{"name", nil}, {"currency", nil}, {"from", instantTyped}, {"to", instantTyped},
 	{"merchants", func(typed string) any { return namesTyped(typed) }},
@@ -157,7 +152,7 @@ func (p *Pages) createCampaign(w http.ResponseWriter, r *http.Request) error {
 	terms := map[string]any{"campaignId": id, "enabled": r.PostFormValue("enabled") == "true"}
 	writeTerms(terms, r.PostForm)
 	err := p.call(r, http.MethodPost, "/api/v1/campaigns", terms, nil)
-	if bad := inPlace(err); bad != nil && bad.Code != codeForbidden {
+	if bad := inPlace(err); bad != nil && !isNotFound(err) {
 		return p.renderCampaignForm(w, r, campaignForm{values: r.PostForm, problem: bad})
 	}
 	if err != nil {
@@ -187,7 +182,7 @@ func (p *Pages) changeCampaign(w http.ResponseWriter, r *http.Request) error {
 	_, hasSteps := memberOf(terms, "reward")["steps"]
 	writeTerms(terms, r.PostForm)
 	err := p.putTerms(r, id, terms)
-	if bad := inPlace(err); bad != nil && bad.Code != codeForbidden {
+	if bad := inPlace(err); bad != nil && !isNotFound(err) {
 		return p.renderCampaignForm(w, r, campaignForm{id: id, version: r.PostFormValue("version"), hasSteps: hasSteps, values: r.PostForm, problem: bad})
 	}
 	if err != nil {

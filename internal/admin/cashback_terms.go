@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -131,31 +129,6 @@ func several(count int, what string) string {
 	return strconv.Itoa(count) + " " + what + "s"
 }
 
-// dayInWords is a time of a campaign in UTC: a date where it is a midnight. It is
-// what instantOf reads.
-func dayInWords(at time.Time) string {
-	at = at.UTC()
-	switch {
-	case at.Equal(at.Truncate(24 * time.Hour)):
-		return at.Format(time.DateOnly)
-	case at.Equal(at.Truncate(time.Minute)):
-		return at.Format("2006-01-02 15:04")
-	}
-	return at.Format(time.RFC3339Nano)
-}
-
-// instantOf is a date, or a date and time, in UTC as the API takes it. What is
-// neither stays as it is: the API says what is wrong with it.
-func instantOf(typed string) string {
-	typed = strings.TrimSpace(typed)
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime} {
-		if at, err := time.Parse(layout, typed); err == nil {
-			return at.Format(time.RFC3339)
-		}
-	}
-	return typed
-}
-
 // changedTerms are what a version of a campaign says otherwise than the one before.
 func changedTerms(now, before *api.Campaign) []string {
 	var changes []string
@@ -274,22 +247,3 @@ func reasonsOf(f *api.Forecast) []reasonCount {
 
 // countText is a number of things, grouped.
 func countText(count int64) string { return grouped(strconv.FormatInt(count, 10)) }
-
-// noTime is of lists that the API reads at no one time.
-var noTime time.Time
-
-// madeByPath is the page of who did something, by his id; "" for who has none.
-func madeByPath(id string) string {
-	switch {
-	case strings.HasPrefix(id, "user_"):
-		return pagePath("users", id)
-	case strings.HasPrefix(id, "key_"):
-		return pagePath("keys", id)
-	}
-	return ""
-}
-
-// listOf is the path of a list with one filter set.
-func listOf(path, name, value string) string {
-	return path + "?" + url.Values{name: {value}}.Encode()
-}

@@ -3,18 +3,13 @@ package admin_test
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"florin/internal/approval"
 	"florin/internal/identity"
-	"florin/internal/platform/dbtest"
 )
-
-// scriptText is a text that must never be one on a page.
-const scriptText = "<script>alert(1)</script>"
 
 // shop is a world with a campaign, its customer, and what he bought and gave back.
 type shop struct {
@@ -61,52 +56,6 @@ func (s *shop) buys(purchaseID, tins string) {
 
 func (s *shop) campaign() object { return s.root.get("/api/v1/campaigns/kitchen-5") }
 
-// fields are a posted form: names and values.
-func fields(pairs ...string) url.Values {
-	values := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		values.Add(pairs[i], pairs[i+1])
-	}
-	return values
-}
-
-// shows fails the test unless a page has a status and all of the texts, and none of
-// what others wrote as a scriptText.
-func (s shown) shows(t *testing.T, status int, texts ...string) shown {
-	t.Helper()
-	if s.status != status {
-		t.Fatalf("answered %d, want %d: %s", s.status, status, s.body)
-	}
-	for _, text := range texts {
-		if !strings.Contains(s.body, text) {
-			t.Errorf("the page does not say %q:\n%s", text, s.body)
-		}
-	}
-	if strings.Contains(s.body, scriptText) {
-		t.Errorf("the page runs what somebody wrote:\n%s", s.body)
-	}
-	return s
-}
-
-// hides fails the test when a page has one of the texts.
-func (s shown) hides(t *testing.T, texts ...string) shown {
-	t.Helper()
-	for _, text := range texts {
-		if strings.Contains(s.body, text) {
-			t.Errorf("the page says %q:\n%s", text, s.body)
-		}
-	}
-	return s
-}
-
-// leads fails the test unless the answer leads the browser to a path.
-func (s shown) leads(t *testing.T, path string) {
-	t.Helper()
-	if s.status != http.StatusSeeOther || s.header.Get("Location") != path {
-		t.Fatalf("answered %d to %q, want a redirect to %s: %s", s.status, s.header.Get("Location"), path, s.body)
-	}
-}
-
 func TestCashbackPagesShowWhatTheAPIKnows(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
@@ -142,8 +91,7 @@ func TestCashbackPagesShowWhatTheAPIKnows(t *testing.T) {
 
 func TestACampaignIsSwitchedOnceByItsVersion(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		s := w.shop()
 		v := w.visitor(t, w.key(identity.Finance))
 		pause := fields("version", "1", "enabled", "false")
@@ -163,8 +111,7 @@ func TestACampaignIsSwitchedOnceByItsVersion(t *testing.T) {
 
 func TestEnablingACampaignWaitsForASecondPerson(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true, secondPerson: []approval.Operation{approval.CampaignChange}}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachLongWorld(t, worldOptions{secondPerson: []approval.Operation{approval.CampaignChange}}, func(t *testing.T, w *world) {
 		v := w.visitor(t, w.staff(identity.Finance))
 		today := w.time.Now().UTC().Format("2006-01-02")
 		made := fields("campaignId", "welcome", "name", "Welcome", "currency", "USD", "enabled", "false", "from", today, "to", "2999-01-01", "reward.kind", "FIXED", "reward.amount", "3.00",
@@ -185,8 +132,7 @@ func TestEnablingACampaignWaitsForASecondPerson(t *testing.T) {
 
 func TestTheFormOfACampaignKeepsWhatItDoesNotShow(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		s := &shop{world: w, from: time.Date(2026, 1, 1, 8, 30, 0, 0, time.UTC), to: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}
 		steps := object{"kind": "TIERED", "steps": []object{{"from": "20.00", "percent": "2"}, {"from": "100.00", "amount": "7.00"}}, "multipliers": object{"gold": "2"}}
 		w.root.post("/api/v1/campaigns", s.kitchenTerms(object{"campaignId": "kitchen-5", "reward": steps, "merchants": []string{"bookshop", "teashop"}}))
@@ -233,8 +179,7 @@ func TestTheFormOfACampaignKeepsWhatItDoesNotShow(t *testing.T) {
 
 func TestCashbackPagesAreForThoseWhoMay(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		s := w.shop()
 		for _, role := range identity.Roles {
 			v := w.visitor(t, w.key(role))
@@ -266,8 +211,7 @@ func TestCashbackPagesAreForThoseWhoMay(t *testing.T) {
 
 func TestACampaignIsPausedInTheBrowser(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.key(identity.Admin))
 		b.visit("/admin/campaigns")
 		b.screenshot("campaigns-none")

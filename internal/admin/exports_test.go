@@ -24,28 +24,28 @@ func TestExportsAreListedAndSteered(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
 		see := w.visitor(t, w.staff(identity.Finance))
-		see.get("/admin/exports").wantText(t, http.StatusOK, "No exports yet", "florin export run")
-		one := "/admin/exports/" + w.folder("file:///books/"+harmful)
-		see.get("/admin/exports").wantText(t, http.StatusOK, "file:///books/", "Running", "Folder", "Nothing yet")
-		see.get(one).wantText(t, http.StatusOK, "Pause it", "Cancel it for good", "Postings delivered").wantNot(t, "Resume it")
+		see.get("/admin/exports").shows(t, http.StatusOK, "No exports yet", "florin export run")
+		one := "/admin/exports/" + w.folder("file:///books/"+scriptText)
+		see.get("/admin/exports").shows(t, http.StatusOK, "file:///books/", "Running", "Folder", "Nothing yet")
+		see.get(one).shows(t, http.StatusOK, "Pause it", "Cancel it for good", "Postings delivered").hides(t, "Resume it")
 
 		reader := w.visitor(t, w.key(identity.Admin, identity.ExportsRead))
-		reader.get("/admin/exports").wantText(t, http.StatusOK, "file:///books/").wantNot(t, "New export")
-		reader.get(one).wantText(t, http.StatusOK).wantNot(t, "Pause it", "Cancel it for good")
+		reader.get("/admin/exports").shows(t, http.StatusOK, "file:///books/").hides(t, "New export")
+		reader.get(one).shows(t, http.StatusOK).hides(t, "Pause it", "Cancel it for good")
 		for _, do := range []string{"/pause", "/resume", "/cancel"} {
-			reader.post(one+do, url.Values{}).wantText(t, http.StatusForbidden, `role="alert"`)
+			reader.post(one+do, url.Values{}).shows(t, http.StatusForbidden, `role="alert"`)
 		}
-		w.visitor(t, w.staff(identity.Support)).get("/admin/exports").wantText(t, http.StatusForbidden, "forbidden")
+		w.visitor(t, w.staff(identity.Support)).get("/admin/exports").shows(t, http.StatusForbidden, "forbidden")
 
 		for range 2 {
-			see.post(one+"/pause", url.Values{}).wantText(t, http.StatusSeeOther)
+			see.post(one+"/pause", url.Values{}).shows(t, http.StatusSeeOther)
 		}
-		see.get(one).wantText(t, http.StatusOK, "Paused. It delivers nothing", "Resume it").wantNot(t, "Pause it")
-		see.post(one+"/resume", url.Values{}).wantText(t, http.StatusSeeOther)
-		see.post(one+"/cancel", url.Values{}).wantText(t, http.StatusSeeOther)
-		see.get(one).wantText(t, http.StatusOK, "Cancelled for good", "Ended").wantNot(t, "Resume it", "Pause it", "Cancel it for good")
-		see.post(one+"/resume", url.Values{}).wantText(t, http.StatusConflict, "Cancelled")
-		see.get("/admin/exports/exp_none").wantText(t, http.StatusNotFound, "export_not_found")
+		see.get(one).shows(t, http.StatusOK, "Paused. It delivers nothing", "Resume it").hides(t, "Pause it")
+		see.post(one+"/resume", url.Values{}).shows(t, http.StatusSeeOther)
+		see.post(one+"/cancel", url.Values{}).shows(t, http.StatusSeeOther)
+		see.get(one).shows(t, http.StatusOK, "Cancelled for good", "Ended").hides(t, "Resume it", "Pause it", "Cancel it for good")
+		see.post(one+"/resume", url.Values{}).shows(t, http.StatusConflict, "Cancelled")
+		see.get("/admin/exports/exp_none").shows(t, http.StatusNotFound, "export_not_found")
 
 		// What the operator does not allow, or the engine can't, is said on the form;
 		// credentials are not shown again.
@@ -54,9 +54,9 @@ func TestExportsAreListedAndSteered(t *testing.T) {
 			status = http.StatusUnprocessableEntity
 		}
 		see.post("/admin/new-export", url.Values{"destination": {"s3://books/ledger?AWS_SECRET_ACCESS_KEY=s3cr3t"}, "format": {"parquet"}}).
-			wantText(t, status, "s3://books/ledger", "type them once more").wantNot(t, "s3cr3t")
-		see.post("/admin/new-export", url.Values{"destination": {harmful}}).wantText(t, http.StatusBadRequest, "&lt;script&gt;")
-		reader.post("/admin/new-export", url.Values{"destination": {"s3://books"}}).wantText(t, http.StatusForbidden, `role="alert"`)
+			shows(t, status, "s3://books/ledger", "type them once more").hides(t, "s3cr3t")
+		see.post("/admin/new-export", url.Values{"destination": {scriptText}}).shows(t, http.StatusBadRequest, "&lt;script&gt;")
+		reader.post("/admin/new-export", url.Values{"destination": {"s3://books"}}).shows(t, http.StatusForbidden, `role="alert"`)
 	})
 }
 

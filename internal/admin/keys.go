@@ -48,7 +48,7 @@ func (p *Pages) showKeys(w http.ResponseWriter, r *http.Request) error {
 	asked := r.URL.Query()
 	asked.Set("prefix", prefixOf(asked.Get("prefix")))
 	err := p.get(r, "/api/v1/api-keys"+apiQuery(asked, append(keyFilters, "cursor", "limit")...), &shown.list)
-	if shown.problem = inFilter(err); err != nil && shown.problem == nil {
+	if shown.problem = wrongInput(err); err != nil && shown.problem == nil {
 		return err
 	}
 	return p.render(w, r, page{title: "API keys", status: shown.problem.status()}, keysView(shown))
@@ -144,7 +144,7 @@ func (p *Pages) createKey(w http.ResponseWriter, r *http.Request) error {
 	}
 	var made api.NewAPIKey
 	err := p.call(r, http.MethodPost, "/api/v1/api-keys", body, &made)
-	if bad := inPlace(err); bad != nil && bad.Code != "forbidden" {
+	if bad := inPlace(err); bad != nil {
 		return p.renderNewKey(w, r, r.PostForm, bad)
 	}
 	if err != nil {
@@ -165,7 +165,7 @@ func (p *Pages) rotateKey(w http.ResponseWriter, r *http.Request) error {
 	var made api.NewAPIKey
 	body := map[string]any{"overlapSeconds": numberTyped(cmp.Or(r.PostFormValue("overlapSeconds"), "0"))}
 	err := p.call(r, http.MethodPost, apiPath("api-keys", id, "rotate"), body, &made)
-	if bad := inPlace(err); bad != nil && bad.Code != "forbidden" && bad.Status != http.StatusNotFound {
+	if bad := inPlace(err); bad != nil && !isNotFound(err) {
 		return p.renderKey(w, r, bad)
 	}
 	if err != nil {

@@ -159,7 +159,7 @@ func keysView(s keysShown) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = pager(s.at, s.list.NextCursor, noTime).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = pager(s.at, s.list.NextCursor, time.Time{}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -534,7 +534,7 @@ func keyView(s keyShown) templ.Component {
 							}()
 						}
 						ctx = templ.InitializeContext(ctx)
-						templ_7745c5c3_Err = actorLink(k.CreatedBy).Render(ctx, templ_7745c5c3_Buffer)
+						templ_7745c5c3_Err = partyLink(k.CreatedBy).Render(ctx, templ_7745c5c3_Buffer)
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}

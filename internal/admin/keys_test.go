@@ -90,8 +90,7 @@ func TestKeysAreForThoseWhoMay(t *testing.T) {
 
 func TestAKeyIsMadeInTheBrowser(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.staff(identity.Admin))
 		b.visit("/admin/keys?ownerId=user_nobody")
 		b.screenshot("keys-none")

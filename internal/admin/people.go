@@ -48,7 +48,7 @@ func (p *Pages) showUsers(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	err := p.get(r, "/api/v1/users"+apiQuery(shown.filter, append(userFilters, "cursor", "limit")...), &shown.list)
-	if shown.problem = inFilter(err); err != nil && shown.problem == nil {
+	if shown.problem = wrongInput(err); err != nil && shown.problem == nil {
 		return err
 	}
 	return p.render(w, r, page{title: "Users", status: shown.problem.status()}, usersView(shown))
@@ -112,8 +112,7 @@ func (p *Pages) setUserRole(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) changeUser(w http.ResponseWriter, r *http.Request, method, what string, body any, notice string) error {
 	id := r.PathValue("id")
 	err := p.call(r, method, apiPath("users", id, what), body, nil)
-	// What a user's page can't be shown with is an error by itself.
-	if bad := inPlace(err); bad != nil && bad.Code != "forbidden" && bad.Status != http.StatusNotFound {
+	if bad := inPlace(err); bad != nil && !isNotFound(err) {
 		return p.renderUser(w, r, bad)
 	}
 	if err != nil {

@@ -69,8 +69,7 @@ func TestNobodyManagesWhoMayDoMore(t *testing.T) {
 
 func TestChangingARoleWaitsForASecondPerson(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true, secondPerson: []approval.Operation{approval.RoleChange}}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachLongWorld(t, worldOptions{secondPerson: []approval.Operation{approval.RoleChange}}, func(t *testing.T, w *world) {
 		ada := w.named(identity.Customer, "Ada Adams")
 		v := w.visitor(t, w.staff(identity.Admin))
 		v.get("/admin/users/"+ada.id).shows(t, 200, "Change the role", `<option value="support"`).hides(t, `<option value="customer"`)
@@ -84,8 +83,7 @@ func TestChangingARoleWaitsForASecondPerson(t *testing.T) {
 
 func TestAUserIsLockedInTheBrowser(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		ada := w.named(identity.Customer, "Ada Adams")
 		w.named(identity.Merchant, "Bookshop "+scriptText)
 		b := w.browser(t, w.staff(identity.Admin))

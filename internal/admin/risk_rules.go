@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -62,30 +63,16 @@ func postedRule(r *http.Request) ruleForm {
 	}
 }
 
-// terms is the form as the API takes it.
-func (f *ruleForm) terms() (api.RiskRuleTerms, *problem) {
-	terms := api.RiskRuleTerms{RuleID: f.ruleID, Name: f.name, Expression: f.expression, Outcome: f.outcome, Enabled: f.enabled == "true"}
-	var bad *problem
-	terms.Version, bad = wholeNumber("version", f.version)
-	if bad == nil {
-		terms.Priority, bad = wholeNumber("priority", f.priority)
+// terms is the form as the API takes it: with the version that it was shown with,
+// unless the rule is new.
+func (f *ruleForm) terms() map[string]any {
+	terms := map[string]any{"name": f.name, "expression": f.expression, "outcome": f.outcome, "priority": numberTyped(cmp.Or(strings.TrimSpace(f.priority), "0")), "enabled": f.enabled == "true"}
+	if f.version != "" {
+		terms["version"] = numberTyped(f.version)
+	} else {
+		terms["ruleId"] = f.ruleID
 	}
-	return terms, bad
-}
-
-// wholeNumber reads a field that the API takes as a number; an empty one is 0.
-func wholeNumber(field, text string) (int, *problem) {
-	if text = strings.TrimSpace(text); text == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, &problem{
-			Status: http.StatusBadRequest, Code: "invalid_request", Title: "The form is not valid", Detail: field + " must be a whole number",
-			Errors: []api.FieldProblem{{Field: field, Problem: "must be a whole number"}},
-		}
-	}
-	return n, nil
+	return terms
 }
 
 func (p *Pages) showRule(w http.ResponseWriter, r *http.Request) error {
@@ -112,12 +99,8 @@ func (p *Pages) renderRule(w http.ResponseWriter, r *http.Request, sent *ruleFor
 func (p *Pages) changeRule(w http.ResponseWriter, r *http.Request) error {
 	form := postedRule(r)
 	form.ruleID = r.PathValue("id")
-	terms, bad := form.terms()
-	if bad != nil {
-		return p.renderRule(w, r, &form, bad)
-	}
 	var changed api.RiskRule
-	err := p.call(r, http.MethodPut, apiPath("risk", "rules", form.ruleID), terms, &changed)
+	err := p.call(r, http.MethodPut, apiPath("risk", "rules", form.ruleID), form.terms(), &changed)
 	if bad := inPlace(err); bad != nil && !isNotFound(err) {
 		return p.renderRule(w, r, &form, bad)
 	}
@@ -135,16 +118,13 @@ func (p *Pages) showNewRule(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) createRule(w http.ResponseWriter, r *http.Request) error {
 	form := postedRule(r)
 	form.version = ""
-	terms, bad := form.terms()
 	var made api.RiskRule
-	if bad == nil {
-		err := p.call(r, http.MethodPost, "/api/v1/risk/rules", terms, &made)
-		if bad = inPlace(err); bad == nil && err != nil {
-			return err
-		}
-	}
-	if bad != nil {
+	err := p.call(r, http.MethodPost, "/api/v1/risk/rules", form.terms(), &made)
+	if bad := inPlace(err); bad != nil {
 		return p.render(w, r, page{title: "New rule", status: bad.Status}, newRuleView(form, bad))
+	}
+	if err != nil {
+		return err
 	}
 	return p.done(w, r, "The rule judges payments from now on.", pagePath("risk", "rules", made.RuleID))
 }
@@ -195,12 +175,7 @@ func (f *tryForm) ask(p *Pages, r *http.Request) error {
 		facts[name] = f.of(name, "") == "true"
 	}
 	for _, name := range factsAsked.numbers {
-		n, bad := wholeNumber("facts."+name, f.of(name, ""))
-		if bad != nil {
-			f.problem = bad
-			return nil //nolint:nilerr // it is shown beside the field
-		}
-		facts[name] = n
+		facts[name] = numberTyped(f.of(name, "0"))
 	}
 	var result api.TestRuleResult
 	err := p.call(r, http.MethodPost, "/api/v1/risk/rules/test", map[string]any{"expression": f.asked.Get("expression"), "facts": facts}, &result)

@@ -37,9 +37,9 @@ func grouped(amount string) string {
 // tones of states: what is well, what waits, what is not well; what is over has
 // none.
 var tones = map[string]string{
-	"ACTIVE": "good", "COMPLETED": "good", "APPROVED": "good", "CONFIRMED": "good", "PAID": "good", "RUNNING": "good", "ENABLED": "good", "CAPTURED": "good", "BALANCED": "good",
-	"PENDING": "wait", "IN_PROGRESS": "wait", "IN_REVIEW": "wait", "PAUSED": "wait", "HELD": "wait", "PENDING_APPROVAL": "wait", "REVIEW": "wait", "ACCRUED": "wait", "LOCKED": "wait",
-	"FAILED": "bad", "FROZEN": "bad", "REJECTED": "bad", "REFUSED": "bad", "DECLINED": "bad", "REVOKED": "bad", "UNBALANCED": "bad",
+	"ACTIVE": "good", "COMPLETED": "good", "APPROVED": "good", "CONFIRMED": "good", "PAID": "good", "RUNNING": "good", "ENABLED": "good", "CAPTURED": "good", "BALANCED": "good", "ACCEPTED": "good", "APPLIED": "good", "ALLOW": "good",
+	"PENDING": "wait", "IN_PROGRESS": "wait", "IN_REVIEW": "wait", "PAUSED": "wait", "HELD": "wait", "PENDING_APPROVAL": "wait", "REVIEW": "wait", "ACCRUED": "wait", "LOCKED": "wait", "WAITING": "wait",
+	"FAILED": "bad", "FROZEN": "bad", "REJECTED": "bad", "REFUSED": "bad", "DECLINED": "bad", "REVOKED": "bad", "UNBALANCED": "bad", "DECLINE": "bad",
 }
 
 // spoken writes IN_PROGRESS as people do: In progress.

@@ -115,6 +115,17 @@ func (p *Pages) get(r *http.Request, path string, out any) error {
 // ask is call with the answer as it is, and with a bearer token in place of the
 // browser's cookie unless that is "".
 func (p *Pages) ask(r *http.Request, method, path string, body any, token string) (*answer, error) {
+	request, err := apiRequest(r, method, path, body, token)
+	if err != nil {
+		return nil, err
+	}
+	got := &answer{header: http.Header{}}
+	p.api.ServeHTTP(got, request)
+	return got, got.refusal(method, path)
+}
+
+// apiRequest is the request that ask makes; it ends with the browser's.
+func apiRequest(r *http.Request, method, path string, body any, token string) (*http.Request, error) {
 	var sent io.Reader = http.NoBody
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -144,9 +155,7 @@ func (p *Pages) ask(r *http.Request, method, path string, body any, token string
 		request.Header.Set("Idempotency-Key", key)
 	}
 	request.Header.Set("X-Request-Id", requestOf(r).id)
-	got := &answer{header: http.Header{}}
-	p.api.ServeHTTP(got, request)
-	return got, got.refusal(method, path)
+	return request, nil
 }
 
 // refusal is the answer as an error, nil for what succeeded.

@@ -16,6 +16,8 @@ type chart struct {
 	about  string // what the picture shows, for those who don't see it
 	unit   string // of the numbers: a currency, or "transfers"
 	isBars bool   // bars that stand on each other, else a line that keeps its value until the next
+	// isOfDays says that each time is a day of UTC.
+	isOfDays bool
 	times  []time.Time
 	series []chartSeries // each with a value for each time
 

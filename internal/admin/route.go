@@ -54,6 +54,8 @@ func (p *Pages) allRoutes() []route {
 		p.tryItRoutes(),
 		p.riskRoutes(),
 		p.approvalRoutes(),
+		p.reportRoutes(),
+		p.consoleRoutes(),
 		p.exportRoutes(),
 		p.auditRoutes(),
 	)

@@ -18,6 +18,7 @@
   function prepare(root) {
     showTimes(root);
     for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = !navigator.clipboard;
+    for (const button of root.querySelectorAll("button[data-print]")) button.hidden = false;
     for (const themes of root.querySelectorAll("[data-themes]")) themes.hidden = false;
     markTheme();
   }
@@ -74,6 +75,7 @@
       setTimeout(() => copy.classList.remove("copied"), 1200);
       return;
     }
+    if (event.target.closest("[data-print]")) print();
     const theme = event.target.closest("[data-theme-set]");
     if (theme) setTheme(theme.dataset.themeSet);
     for (const open of document.querySelectorAll("details.who[open], details.ask[open]")) {

@@ -1,0 +1,250 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+	"github.com/shopspring/decimal"
+
+	"florin/internal/api"
+)
+
+// scanReport reads a report in the order in which the API writes it: each line goes
+// to line, each sum to total. A report that was cut off is an error, after what there
+// is of it.
+func scanReport[Line, Total any](answer []byte, head *api.ReportHead, line func(Line), total func(Total)) error {
+	d := json.NewDecoder(bytes.NewReader(answer))
+	if _, err := d.Token(); err != nil {
+		return fmt.Errorf("read a report: %w", err)
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return fmt.Errorf("read a report: %w", err)
+		}
+		switch name {
+		case "report":
+			err = d.Decode(&head.Report)
+		case "from":
+			err = d.Decode(&head.From)
+		case "to":
+			err = d.Decode(&head.To)
+		case "readAt":
+			err = d.Decode(&head.ReadAt)
+		case "data":
+			err = eachOf(d, line)
+		case "totals":
+			err = eachOf(d, total)
+		default:
+			err = d.Decode(new(json.RawMessage))
+		}
+		if err != nil {
+			return fmt.Errorf("read %v of a report: %w", name, err)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return fmt.Errorf("read a report's end: %w", err)
+	}
+	return nil
+}
+
+// eachOf reads an array.
+func eachOf[T any](d *json.Decoder, take func(T)) error {
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for d.More() {
+		var one T
+		if err := d.Decode(&one); err != nil {
+			return err
+		}
+		take(one)
+	}
+	_, err := d.Token()
+	return err
+}
+
+// fill reads a report into a table: of its lines the first, of its sums all. all, if
+// it is not nil, sees every line.
+func fill[Line, Total any](table *reportTable, answer []byte, line func(Line) []templ.Component, total func(Total) []templ.Component, all func(Line)) error {
+	err := scanReport(answer, &table.ReportHead, func(one Line) {
+		if all != nil {
+			all(one)
+		}
+		if table.isCut = len(table.rows) == reportRowsMax; !table.isCut {
+			table.rows = append(table.rows, line(one))
+		}
+	}, func(one Total) { table.totals = append(table.totals, total(one)) })
+	table.isWhole = err == nil
+	table.isCut = table.isCut || err != nil
+	return err
+}
+
+// columnsOf are columns by their titles; those of numbers begin with #.
+func columnsOf(titles ...string) []reportColumn {
+	columns := make([]reportColumn, len(titles))
+	for i, title := range titles {
+		columns[i].title, columns[i].isNumber = strings.CutPrefix(title, "#")
+	}
+	return columns
+}
+
+func readTrialBalance(answer []byte) (reportTable, error) {
+	table := reportTable{
+		columns:      columnsOf("Account", "Type", "#Opening", "#Debits", "#Credits", "#Closing"),
+		totalColumns: columnsOf("Currency", "#Opening", "#Debits", "#Credits", "#Closing"),
+	}
+	off := []string{} // currencies that don't sum up to zero
+	err := fill(&table, answer, func(l api.TrialBalanceLine) []templ.Component {
+		return append([]templ.Component{idLink(l.AccountID, pagePath("accounts", l.AccountID)), words(spoken(l.AccountType))}, balances(l.TrialBalanceTotal)...)
+	}, func(t api.TrialBalanceTotal) []templ.Component {
+		if !isZero(t.Opening) || !isZero(t.Closing) {
+			off = append(off, t.Currency)
+		}
+		return append([]templ.Component{words(t.Currency)}, balances(t)...)
+	}, nil)
+	switch {
+	case !table.isWhole:
+	case len(off) == 0:
+		table.verdict, table.isGood = "Balanced: every currency sums up to zero, before and after.", true
+	default:
+		table.verdict = "Not balanced: " + strings.Join(off, ", ") + " do not sum up to zero. Run florin verify."
+	}
+	return table, err
+}
+
+func balances(t api.TrialBalanceTotal) []templ.Component {
+	return []templ.Component{money(t.Opening, t.Currency), money(t.Debits, t.Currency), money(t.Credits, t.Currency), money(t.Closing, t.Currency)}
+}
+
+func isZero(amount api.Money) bool {
+	value, err := decimal.NewFromString(string(amount))
+	return err == nil && value.IsZero()
+}
+
+func readProfitAndLoss(answer []byte) (reportTable, error) {
+	table := reportTable{
+		columns:      columnsOf("Account", "Type", "#Debits", "#Credits", "#Adds to the profit"),
+		totalColumns: columnsOf("Currency", "#Income", "#Expenses", "#Profit"),
+	}
+	err := fill(&table, answer, func(l api.ProfitAndLossLine) []templ.Component {
+		return []templ.Component{
+			idLink(l.AccountID, pagePath("accounts", l.AccountID)), words(spoken(l.AccountType)),
+			money(l.Debits, l.Currency), money(l.Credits, l.Currency), money(l.Result, l.Currency),
+		}
+	}, func(t api.ProfitAndLossTotal) []templ.Component {
+		return []templ.Component{words(t.Currency), money(t.Income, t.Currency), money(t.Expenses, t.Currency), money(t.Profit, t.Currency)}
+	}, nil)
+	return table, err
+}
+
+func readDailyVolumes(answer []byte) (reportTable, error) {
+	table := reportTable{
+		columns:      columnsOf("Day (UTC)", "Kind", "#Completed", "#Volume", "#Failed", "#Unfinished"),
+		totalColumns: columnsOf("Currency", "#Completed", "#Volume", "#Failed", "#Unfinished"),
+	}
+	days := volumesByDay{}
+	err := fill(&table, answer, func(l api.DailyVolumesLine) []templ.Component {
+		return append([]templ.Component{words(l.Day), words(spoken(l.Kind))}, volumes(l.DailyVolumesTotal)...)
+	}, func(t api.DailyVolumesTotal) []templ.Component {
+		currency := t.Currency
+		if currency == "" {
+			currency = "Unknown"
+		}
+		return append([]templ.Component{words(currency)}, volumes(t)...)
+	}, days.add)
+	if table.isWhole {
+		table.charts = days.charts(table.ReportHead)
+	}
+	return table, err
+}
+
+func volumes(t api.DailyVolumesTotal) []templ.Component {
+	return []templ.Component{count(t.Completed), money(t.Volume, t.Currency), count(t.Failed), count(t.Unfinished)}
+}
+
+const (
+	// chartDaysMax is how many days are drawn.
+	chartDaysMax = 366
+	// chartCurrenciesMax is of how many currencies there are pictures.
+	chartCurrenciesMax = 4
+)
+
+// volumesByDay are sums over the kinds, by currency and day.
+type volumesByDay map[string]map[string]decimal.Decimal
+
+func (v volumesByDay) add(l api.DailyVolumesLine) {
+	volume, err := decimal.NewFromString(string(l.Volume))
+	if err != nil || l.Currency == "" {
+		return
+	}
+	if v[l.Currency] == nil {
+		v[l.Currency] = map[string]decimal.Decimal{}
+	}
+	v[l.Currency][l.Day] = v[l.Currency][l.Day].Add(volume)
+}
+
+// charts are pictures of the currencies, in the order of their codes.
+func (v volumesByDay) charts(head api.ReportHead) (charts []chart) {
+	from, to := head.From.Truncate(24*time.Hour), head.To.Add(-time.Microsecond).Truncate(24*time.Hour)
+	if days := to.Sub(from) / (24 * time.Hour); days >= chartDaysMax {
+		return nil
+	}
+	for _, currency := range slices.Sorted(maps.Keys(v)) {
+		if len(charts) == chartCurrenciesMax {
+			break
+		}
+		c := chart{
+			name: "volume-" + currency, title: currency + " by day", unit: currency, isBars: true, isOfDays: true,
+			about: "What was moved in " + currency + " on each day of UTC.", series: []chartSeries{{name: "Volume"}},
+		}
+		for day := from; !day.After(to); day = day.AddDate(0, 0, 1) {
+			c.times = append(c.times, day)
+			volume := v[currency][day.Format(time.DateOnly)]
+			c.series[0].values = append(c.series[0].values, volume.StringFixed(max(0, -volume.Exponent())))
+		}
+		charts = append(charts, c)
+	}
+	return charts
+}
+
+func readCustomerLiabilities(answer []byte) (reportTable, error) {
+	table := reportTable{
+		columns:      columnsOf("Type", "#Accounts", "#Opening", "#Closing", "#Owed to customers", "#Owed by customers"),
+		totalColumns: columnsOf("Currency", "#Accounts", "#Opening", "#Closing", "#Owed to customers", "#Owed by customers"),
+	}
+	err := fill(&table, answer, func(l api.CustomerLiabilitiesLine) []templ.Component {
+		return append([]templ.Component{words(spoken(l.AccountType))}, liabilities(l.CustomerLiabilitiesTotal)...)
+	}, func(t api.CustomerLiabilitiesTotal) []templ.Component {
+		return append([]templ.Component{words(t.Currency)}, liabilities(t)...)
+	}, nil)
+	return table, err
+}
+
+func liabilities(t api.CustomerLiabilitiesTotal) []templ.Component {
+	return []templ.Component{
+		count(t.Accounts), money(t.Opening, t.Currency), money(t.Closing, t.Currency), money(t.OwedToCustomers, t.Currency), money(t.OwedByCustomers, t.Currency),
+	}
+}
+
+func readStatement(answer []byte) (reportTable, error) {
+	table := reportTable{
+		columns:      columnsOf("Time", "Account", "Transaction", "Kind", "Counterparty", "Description", "#Amount", "#Balance"),
+		totalColumns: columnsOf("Account", "#Opening", "#Debits", "#Credits", "#Closing"),
+	}
+	err := fill(&table, answer, func(l api.StatementReportLine) []templ.Component {
+		return []templ.Component{
+			timeAt(l.At), idLink(l.AccountID, pagePath("accounts", l.AccountID)), idLink(l.TransactionID, pagePath("transactions", l.TransactionID)), words(spoken(l.Kind)),
+			idLink(l.Counterparty, pagePath("accounts", l.Counterparty)), words(l.Description), money(l.Amount, l.Currency), money(l.Balance, l.Currency),
+		}
+	}, func(t api.StatementReportTotal) []templ.Component {
+		return append([]templ.Component{idLink(t.AccountID, pagePath("accounts", t.AccountID))}, balances(t.TrialBalanceTotal)...)
+	}, nil)
+	return table, err
+}

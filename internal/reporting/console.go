@@ -106,13 +106,14 @@ type ask struct {
 	by string
 }
 
-// Open runs one statement and returns its result, to be read and closed. by is who
-// asks, of whom one query runs at a time. It is on the audit trail before it is run,
-// and its end when the result is closed.
+// Open runs one query and returns its result, to be read and closed. by is who asks,
+// of whom one query runs at a time. It is on the audit trail before it is run, and its
+// end when the result is closed.
 //
 // It sees one moment: on CockroachDB some seconds ago, which the nearest replicas know
-// by themselves. Whatever it is, it changes nothing: the role may not, the transaction
-// is read-only, and it is never committed. The end of ctx cancels it in the database.
+// by themselves. It changes nothing: what is no query to the database's own parser is
+// not run, the role may not write, the transaction is read-only, and it is never
+// committed. The end of ctx cancels it in the database.
 //
 // Returns failure.Invalid, ConsoleOff, ConsoleBusy, QueryFailed with what the database
 // says, QueryTimeout, and ResultTooLarge when a row is too long.
@@ -226,6 +227,9 @@ func (c *Console) open(ctx context.Context, a *ask) (_ *Result, err error) {
 	}
 	if r.ReadAt, err = beginReading(ctx, r.conn); err != nil {
 		return nil, err
+	}
+	if err := checkQuery(ctx, r.conn, a.text); err != nil {
+		return nil, r.failureOf(err)
 	}
 	text := a.text
 	if a.use == Explain {

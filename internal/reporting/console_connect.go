@@ -137,6 +137,26 @@ func beginReading(ctx context.Context, conn *pgconn.PgConn) (time.Time, error) {
 	return time.UnixMicro(micros).UTC(), err
 }
 
+// checkQuery has the server parse the text where its grammar allows a query alone
+// (SELECT, WITH, VALUES, TABLE): after DECLARE CURSOR FOR, which is not executed. What
+// the server takes there is a query too where it stands alone, or after EXPLAIN.
+// Other statements, of which CockroachDB has many that leave something behind although
+// nothing is committed, don't get as far as being run.
+func checkQuery(ctx context.Context, conn *pgconn.PgConn, text string) error {
+	const before = "DECLARE console CURSOR FOR "
+	_, err := conn.Prepare(ctx, "", before+text, nil)
+	if refused, is := errors.AsType[*pgconn.PgError](err); is {
+		refused.Position = max(0, refused.Position-int32(len(before)))
+		refused.Hint = "" // about DECLARE
+		if refused.Code == codeSyntaxError {
+			refused.Hint = "one query can be run, which begins with SELECT, WITH, VALUES or TABLE"
+		}
+	}
+	return err
+}
+
+const codeSyntaxError = "42601"
+
 var types = sync.OnceValue(pgtype.NewMap)
 
 // typeName is what PostgreSQL calls a type; "unknown" for those of extensions.

@@ -43,7 +43,6 @@ func TestTheConsoleIsOffWithoutAHarmlessRole(t *testing.T) {
 		}
 		// The owner of everything is no role for a console.
 		mighty := reporting.NewConsole(w.db, reporting.ConsoleOptions{URL: w.url, Clock: clock.System, Log: w.audit})
-		w.settle()
 		_, err = mighty.Open(t.Context(), "usr_fin", reporting.Run, "SELECT 1", reporting.Limits{Bytes: 1000})
 		wantCode(t, err, reporting.ConsoleOff)
 		if err == nil || !strings.Contains(err.Error(), "must be able to use nothing but") {
@@ -60,7 +59,6 @@ func TestTheConsoleIsOffWithoutAHarmlessRole(t *testing.T) {
 
 func TestEveryQueryIsOnTheAuditTrail(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.waitFollowers()
 		ctx := audit.With(t.Context(), audit.Origin{ActorKind: "user", ActorID: "usr_fin", Role: "finance", Address: "203.0.113.7", RequestID: "req_1"})
 		trail := func(queryID string) (actions []string, last map[string]any) {
 			found, err := w.audit.Search(t.Context(), audit.Filter{TargetID: queryID}, audit.Position{}, 10)
@@ -130,7 +128,6 @@ func TestEveryQueryIsOnTheAuditTrail(t *testing.T) {
 
 func TestAQueryThatNobodyWaitsForIsCancelledInTheDatabase(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.waitFollowers()
 		ctx, leave := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer leave()
 		_, err := w.console.Open(ctx, "usr_fin", reporting.Run, "SELECT pg_sleep(60)", reporting.Limits{Bytes: 1000, Time: time.Minute})
@@ -160,7 +157,6 @@ func TestAQueryThatNobodyWaitsForIsCancelledInTheDatabase(t *testing.T) {
 // A result is passed on, and what is too much is never in memory.
 func TestResultsOfAnySizeTakeLittleMemory(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.waitFollowers()
 		r, err := w.console.Open(t.Context(), "usr_fin", reporting.Download, "SELECT g, repeat('x', 100) FROM generate_series(1, 300000) AS g", reporting.Limits{Bytes: 1 << 30, Time: time.Minute})
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +47,7 @@ type Made struct {
 // `reporting` of db and nothing else, signs in with the password, and begins
 // every session with settings for long reads. Nobody else's rights in the database
 // get more; those that everybody has (PUBLIC) to make temporary tables, tables in the
-// schema public, and large objects are taken away. A second call does the same again.
+// schema public, and large objects are taken away. A second call does what is missing, and sets the password again.
 //
 // db is connected as the owner of the views, who may make roles. Of the password the
 // server sees a verifier alone. Returns failure.Invalid for a name that is no plain
@@ -59,21 +60,21 @@ func EnsureRole(ctx context.Context, db *database.DB, name, password string) (Ma
 	if err != nil {
 		return Made{}, err
 	}
-	m := &roleMaker{ctx: ctx, db: db, name: name}
+	m := &roleMaker{db: db, name: name}
 	if !exists {
-		m.must("CREATE ROLE " + name + " LOGIN")
+		if err := m.exec(ctx, "CREATE ROLE "+name+" LOGIN"); err != nil {
+			return Made{}, fmt.Errorf("make role %s: %w", name, err)
+		}
 	}
-	hasPassword := m.setPassword(password)
-	m.grant()
-	if db.Engine == database.Cockroach {
-		m.tuneCockroach()
-	} else {
-		m.tunePostgres()
+	hasPassword, err := m.setPassword(ctx, password)
+	if err != nil {
+		return Made{}, fmt.Errorf("set the password of role %s: %w", name, err)
 	}
-	if m.err != nil {
-		return Made{}, fmt.Errorf("make role %s: %w", name, m.err)
+	warnings, err := m.grant(ctx)
+	if err != nil {
+		return Made{}, fmt.Errorf("make role %s: %w", name, err)
 	}
-	return Made{HasPassword: hasPassword, Warnings: m.warnings}, nil
+	return Made{HasPassword: hasPassword, Warnings: warnings}, nil
 }
 
 // checkRole says whether the role is there, and refuses one that can do more than
@@ -104,42 +105,17 @@ func checkRole(ctx context.Context, db *database.DB, name string) (exists bool, 
 	return true, nil
 }
 
-// roleMaker runs statements until one fails.
 type roleMaker struct {
-	ctx      context.Context
-	db       *database.DB
-	name     string
-	warnings []string
-	err      error
+	db   *database.DB
+	name string
 }
 
-func (m *roleMaker) try(statement string) error {
-	_, err := m.db.Exec(m.ctx, statement, pgx.QueryExecModeSimpleProtocol)
+func (m *roleMaker) exec(ctx context.Context, statement string) error {
+	_, err := m.db.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol)
 	return err
 }
 
-func (m *roleMaker) must(statements ...string) {
-	for _, statement := range statements {
-		if m.err == nil {
-			m.err = m.try(statement)
-		}
-	}
-}
-
-// may is for what takes a superuser.
-func (m *roleMaker) may(warning string, statements ...string) {
-	for _, statement := range statements {
-		if m.err != nil {
-			return
-		}
-		err := m.try(statement)
-		if isSQLState(err, "42501") { // insufficient_privilege
-			m.warnings = append(m.warnings, warning)
-			return
-		}
-		m.err = err
-	}
-}
+const codeInsufficientPrivilege = "42501"
 
 func isSQLState(err error, state string) bool {
 	e, is := errors.AsType[*pgconn.PgError](err)
@@ -147,37 +123,139 @@ func isSQLState(err error, state string) bool {
 }
 
 // setPassword returns false where there are no passwords.
-func (m *roleMaker) setPassword(password string) bool {
-	if m.err != nil {
-		return false
-	}
+func (m *roleMaker) setPassword(ctx context.Context, password string) (bool, error) {
 	verifier, err := scramVerifier(password)
-	if err == nil {
-		err = m.try("ALTER ROLE " + m.name + " LOGIN PASSWORD '" + verifier + "'")
+	if err != nil {
+		return false, err
 	}
+	err = m.exec(ctx, "ALTER ROLE "+m.name+" LOGIN PASSWORD '"+verifier+"'")
 	if m.db.Engine == database.Cockroach && isSQLState(err, "28P01") { // started with --insecure
-		return false
+		return false, nil
 	}
-	m.err = err
-	return true
+	return err == nil, err
 }
 
-// grant gives the role the schema, and takes from everybody what a reader has no use
-// for.
-func (m *roleMaker) grant() {
+// roleStep is one thing that makes the role what it is.
+type roleStep struct {
+	isDone    string // a condition, which the database answers
+	statement string
+	// warning is what it means when the connection may not do it; "" for what the
+	// owner of the views may.
+	warning string
+}
+
+// grant does what is missing. A step that is done is left alone, because each is a
+// change of the schema to CockroachDB, and `florin dev` asks at every start.
+func (m *roleMaker) grant(ctx context.Context) (warnings []string, err error) {
+	steps, err := m.missing(ctx, m.steps())
+	if err != nil || len(steps) == 0 {
+		return nil, err
+	}
+	for _, step := range steps {
+		err := m.exec(ctx, step.statement)
+		if err != nil && (step.warning == "" || !isSQLState(err, codeInsufficientPrivilege)) {
+			return nil, err
+		}
+	}
+	// A REVOKE that may not take anything away only notes that.
+	steps, err = m.missing(ctx, steps)
+	for _, step := range steps {
+		if step.warning == "" {
+			return nil, fmt.Errorf("without effect: %s", step.statement)
+		}
+		warnings = append(warnings, step.warning)
+	}
+	return warnings, err
+}
+
+// missing are the steps that are not done.
+func (m *roleMaker) missing(ctx context.Context, steps []roleStep) (left []roleStep, err error) {
+	conditions := make([]string, len(steps))
+	for i, step := range steps {
+		conditions[i] = "coalesce(" + step.isDone + ", false)"
+	}
+	var isDone []bool
+	err = m.db.QueryRow(ctx, "SELECT ARRAY["+strings.Join(conditions, ", ")+"]", pgx.QueryExecModeSimpleProtocol).Scan(&isDone)
+	if err != nil {
+		return nil, fmt.Errorf("look at the role: %w", err)
+	}
+	for i, step := range steps {
+		if !isDone[i] {
+			left = append(left, step)
+		}
+	}
+	return left, nil
+}
+
+// steps give the role the schema and its settings, and take from everybody what a
+// reader has no use for.
+func (m *roleMaker) steps() []roleStep {
 	base := m.databaseName()
-	m.must(
-		"GRANT CONNECT ON DATABASE "+base+" TO "+m.name,
-		"GRANT USAGE ON SCHEMA "+schemaName+" TO "+m.name,
-		"GRANT SELECT ON ALL TABLES IN SCHEMA "+schemaName+" TO "+m.name,
-		// Views that later versions bring.
-		"ALTER DEFAULT PRIVILEGES IN SCHEMA "+schemaName+" GRANT SELECT ON TABLES TO "+m.name,
-	)
-	m.may("PUBLIC may still make tables in the schema public: its owner runs REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-		"REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-	if m.db.Engine == database.Postgres {
-		m.may("PUBLIC may still make temporary tables: the database's owner runs REVOKE TEMPORARY ON DATABASE "+base+" FROM PUBLIC",
-			"REVOKE TEMPORARY ON DATABASE "+base+" FROM PUBLIC")
+	steps := []roleStep{
+		{isDone: "has_database_privilege('" + m.name + "', current_database(), 'CONNECT')", statement: "GRANT CONNECT ON DATABASE " + base + " TO " + m.name},
+		{isDone: "has_schema_privilege('" + m.name + "', '" + schemaName + "', 'USAGE')", statement: "GRANT USAGE ON SCHEMA " + schemaName + " TO " + m.name},
+		{
+			isDone: `NOT EXISTS (
+				SELECT 1
+				FROM pg_catalog.pg_class AS c
+				JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+				WHERE n.nspname = '` + schemaName + `' AND c.relkind = 'v' AND NOT has_table_privilege('` + m.name + `', c.oid, 'SELECT'))`,
+			statement: "GRANT SELECT ON ALL TABLES IN SCHEMA " + schemaName + " TO " + m.name,
+		},
+		{ // views that later versions bring
+			isDone: `EXISTS (
+				SELECT 1
+				FROM pg_catalog.pg_default_acl AS d
+				JOIN pg_catalog.pg_namespace AS n ON n.oid = d.defaclnamespace
+				JOIN pg_catalog.pg_roles AS r ON r.oid = d.defaclrole,
+				     unnest(d.defaclacl) AS a (entry)
+				WHERE n.nspname = '` + schemaName + `' AND r.rolname = current_user AND d.defaclobjtype = 'r'
+				  AND split_part(a.entry::text, '/', 1) = '` + m.name + `=r')`,
+			statement: "ALTER DEFAULT PRIVILEGES IN SCHEMA " + schemaName + " GRANT SELECT ON TABLES TO " + m.name,
+		},
+		{
+			isDone:    "NOT has_schema_privilege('public', 'public', 'CREATE')",
+			statement: "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+			warning:   "PUBLIC may still make tables in the schema public: its owner runs REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+		},
+		m.set("default_transaction_read_only", "on"),
+		m.set("statement_timeout", strconv.FormatInt(roleStatementMax.Milliseconds(), 10)),
+		m.set("idle_in_transaction_session_timeout", strconv.FormatInt(roleIdleMax.Milliseconds(), 10)),
+		m.set("search_path", schemaName),
+	}
+	if m.db.Engine == database.Cockroach {
+		return append(steps, m.set("default_transaction_use_follower_reads", "on"))
+	}
+	limit := m.set("temp_file_limit", roleTempFileMax)
+	limit.warning = "temporary files of a query have no limit: a superuser runs " + limit.statement
+	return append(steps, limit, m.set("client_connection_check_interval", clientLookEvery),
+		roleStep{
+			isDone:    fmt.Sprintf("EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = '%s' AND rolconnlimit = %d)", m.name, roleConnections),
+			statement: fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", m.name, roleConnections),
+		},
+		roleStep{
+			isDone:    "NOT has_database_privilege('public', current_database(), 'TEMPORARY')",
+			statement: "REVOKE TEMPORARY ON DATABASE " + base + " FROM PUBLIC",
+			warning:   "PUBLIC may still make temporary tables: the database's owner runs REVOKE TEMPORARY ON DATABASE " + base + " FROM PUBLIC",
+		},
+		revokeWriters())
+}
+
+// revokeWriters takes from everybody the functions of PostgreSQL that write, also in a
+// transaction that is read-only or never committed. Which of them there are depends
+// on its version.
+func revokeWriters() roleStep {
+	const named = `p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'pg_logical_emit_message')`
+	return roleStep{
+		isDone: `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_proc AS p WHERE ` + named + ` AND has_function_privilege('public', p.oid, 'EXECUTE'))`,
+		statement: `DO $$
+			DECLARE writer regprocedure;
+			BEGIN
+				FOR writer IN SELECT p.oid FROM pg_catalog.pg_proc AS p WHERE ` + named + ` LOOP
+					EXECUTE 'REVOKE EXECUTE ON FUNCTION ' || writer || ' FROM PUBLIC';
+				END LOOP;
+			END $$`,
+		warning: "PUBLIC may still make large objects and write messages to the WAL: a superuser revokes EXECUTE on lo_creat, lo_create, lo_from_bytea and pg_logical_emit_message from PUBLIC",
 	}
 }
 
@@ -185,49 +263,17 @@ func (m *roleMaker) databaseName() string {
 	return database.QuoteIdentifier(m.db.Config().ConnConfig.Database)
 }
 
-func (m *roleMaker) tuneCockroach() {
-	m.must(
-		m.set("default_transaction_read_only", "on"),
-		m.set("default_transaction_use_follower_reads", "on"),
-		m.set("statement_timeout", strconv.FormatInt(roleStatementMax.Milliseconds(), 10)),
-		m.set("idle_in_transaction_session_timeout", strconv.FormatInt(roleIdleMax.Milliseconds(), 10)),
-		m.set("search_path", schemaName),
-	)
-}
-
-func (m *roleMaker) tunePostgres() {
-	m.must(
-		fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", m.name, roleConnections),
-		m.set("default_transaction_read_only", "on"),
-		m.set("statement_timeout", strconv.FormatInt(roleStatementMax.Milliseconds(), 10)),
-		m.set("idle_in_transaction_session_timeout", strconv.FormatInt(roleIdleMax.Milliseconds(), 10)),
-		m.set("client_connection_check_interval", clientLookEvery),
-		m.set("search_path", schemaName),
-	)
-	m.may("temporary files of a query have no limit: a superuser runs "+m.set("temp_file_limit", roleTempFileMax),
-		m.set("temp_file_limit", roleTempFileMax))
-	// Everybody may call these. They write, also in a transaction that is read-only or
-	// never committed.
-	message := "pg_catalog.pg_logical_emit_message(boolean, text, %s)"
-	if m.version() >= 170000 {
-		message = "pg_catalog.pg_logical_emit_message(boolean, text, %s, boolean)"
+// set makes a setting the role's, in this database.
+func (m *roleMaker) set(setting, value string) roleStep {
+	return roleStep{
+		isDone: `EXISTS (
+			SELECT 1
+			FROM pg_catalog.pg_db_role_setting AS s
+			JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
+			JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+			WHERE r.rolname = '` + m.name + `' AND d.datname = current_database() AND '` + setting + `=` + value + `' = ANY(s.setconfig))`,
+		statement: fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET %s = '%s'", m.name, m.databaseName(), setting, value),
 	}
-	writers := "FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea), " +
-		fmt.Sprintf(message+", "+message, "text", "bytea")
-	m.may("PUBLIC may still make large objects and write messages to the WAL: a superuser runs REVOKE EXECUTE ON "+writers+" FROM PUBLIC",
-		"REVOKE EXECUTE ON "+writers+" FROM PUBLIC")
-}
-
-func (m *roleMaker) version() (number int) {
-	if m.err == nil {
-		m.err = m.db.QueryRow(m.ctx, "SELECT current_setting('server_version_num')::int").Scan(&number)
-	}
-	return number
-}
-
-// set is the statement that makes a setting the role's, in this database.
-func (m *roleMaker) set(setting, value string) string {
-	return fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET %s = '%s'", m.name, m.databaseName(), setting, value)
 }
 
 // NewPassword is one that nobody guesses and no URL has to escape.

@@ -22,9 +22,10 @@ import (
 	"florin/internal/reporting"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) { dbtest.Main(m, dropRoles) }
 
-// world is a database of its own with a ledger that runs and a role for the console.
+// world is a database with a ledger that runs, and in those of each a role for the
+// console.
 type world struct {
 	t       *testing.T
 	url     string
@@ -36,8 +37,20 @@ type world struct {
 	console *reporting.Console
 }
 
-// each runs a test in a world on every engine.
+// each runs a test on every engine, in this package's database: accounts and whoever
+// asks are the test's own.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		w.useRole()
+		test(t, w)
+	})
+}
+
+// eachAlone runs a test on every engine, in a database of its own and without a
+// console.
+func eachAlone(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		fresh := dbtest.Fresh(t, url)
@@ -58,43 +71,73 @@ func newWorld(t *testing.T, databaseURL string) *world {
 		stop()
 		running.Wait()
 	})
-	w.role = strings.ReplaceAll(id.New("rep"), "-", "_")
-	w.roleURL = w.makeRole(w.role)
-	w.console = reporting.NewConsole(w.db, reporting.ConsoleOptions{URL: w.roleURL, Clock: clock.System, Log: w.audit})
 	return w
 }
 
-// makeRole makes a role of the cluster's until the test ends, and is the database's
-// URL by it.
-func (w *world) makeRole(name string) string {
+// roles are those of the tests' servers, by the URL of the database that each reads.
+// One is made once: on CockroachDB followers know it some seconds later.
+var roles = struct {
+	sync.Mutex
+	made map[string]role
+}{made: map[string]role{}}
+
+type role struct{ name, url, password string }
+
+func (w *world) useRole() {
 	w.t.Helper()
-	password := reporting.NewPassword()
-	secrets.Register(w.t, "reporting password", password)
-	made, err := reporting.EnsureRole(w.t.Context(), w.db, name, password)
+	roles.Lock()
+	defer roles.Unlock()
+	known, isKnown := roles.made[w.url]
+	if !isKnown {
+		known = w.makeRole()
+		roles.made[w.url] = known
+	}
+	w.role, w.roleURL = known.name, known.url
+	w.console = reporting.NewConsole(w.db, reporting.ConsoleOptions{URL: w.roleURL, Clock: clock.System, Log: w.audit})
+	if !isKnown {
+		w.waitFollowers()
+	}
+}
+
+// makeRole makes a role of the cluster's.
+func (w *world) makeRole() role {
+	w.t.Helper()
+	r := role{name: strings.ReplaceAll(id.New("rep"), "-", "_"), password: reporting.NewPassword()}
+	secrets.Register(w.t, "reporting password", r.password)
+	made, err := reporting.EnsureRole(w.t.Context(), w.db, r.name, r.password)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if len(made.Warnings) > 0 {
 		w.t.Errorf("not done: %q", made.Warnings)
 	}
-	w.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), dbtest.Timeout)
-		defer cancel()
-		for _, statement := range []string{"ALTER DEFAULT PRIVILEGES IN SCHEMA reporting REVOKE SELECT ON TABLES FROM " + name, "DROP OWNED BY " + name, "DROP ROLE " + name} {
-			if _, err := w.db.Exec(ctx, statement); err != nil {
-				w.t.Errorf("%s: %v", statement, err)
-			}
-		}
-	})
 	u, err := url.Parse(w.url)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	u.User = url.User(name)
+	u.User = url.User(r.name)
 	if made.HasPassword {
-		u.User = url.UserPassword(name, password)
+		u.User = url.UserPassword(r.name, r.password)
 	}
-	return u.String()
+	r.url = u.String()
+	return r
+}
+
+func dropRoles() {
+	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Timeout)
+	defer cancel()
+	for databaseURL, r := range roles.made {
+		db, err := database.Open(ctx, databaseURL, database.Options{MaxConns: 1})
+		if err != nil {
+			panic(err)
+		}
+		for _, statement := range []string{"ALTER DEFAULT PRIVILEGES IN SCHEMA reporting REVOKE SELECT ON TABLES FROM " + r.name, "DROP OWNED BY " + r.name, "DROP ROLE " + r.name} {
+			if _, err := db.Exec(ctx, statement); err != nil {
+				panic(statement + ": " + err.Error())
+			}
+		}
+		db.Close()
+	}
 }
 
 // waitFollowers waits until what was made is old enough to be read where the console
@@ -121,8 +164,13 @@ func (w *world) settle() {
 
 func (w *world) open(t ledger.AccountType, owner, balance string) string {
 	w.t.Helper()
+	return w.openIn("USD", t, owner, balance)
+}
+
+func (w *world) openIn(currency string, t ledger.AccountType, owner, balance string) string {
+	w.t.Helper()
 	account, err := w.ledger.OpenAccount(w.t.Context(), ledger.OpenAccount{
-		ID: id.New("a"), Type: t, OwnerID: owner, Currency: money.Currency("USD"), Balance: decimal.RequireFromString(balance),
+		ID: id.New("a"), Type: t, OwnerID: owner, Currency: money.Currency(currency), Balance: decimal.RequireFromString(balance),
 	})
 	if err != nil {
 		w.t.Fatal(err)

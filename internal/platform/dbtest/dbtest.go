@@ -62,10 +62,14 @@ var engines = []*engine{
 }
 
 // Main runs a package's tests and then takes away what they started. A package
-// that uses this one calls it from TestMain.
-func Main(m *testing.M) {
+// that uses this one calls it from TestMain. What the tests share beyond their
+// databases, such as roles, it takes away itself in after.
+func Main(m *testing.M, after ...func()) {
 	keepProcessLog()
 	code := m.Run()
+	for _, do := range after {
+		do()
+	}
 	for _, e := range engines {
 		e.close()
 	}

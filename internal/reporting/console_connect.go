@@ -24,10 +24,12 @@ func connect(ctx context.Context, url string, limit time.Duration, left *budget)
 	if err != nil {
 		return nil, errors.New("the URL can't be read")
 	}
-	milliseconds := strconv.FormatInt(limit.Milliseconds(), 10)
+	milliseconds := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 	for name, value := range map[string]string{
 		"application_name": "florin console", "timezone": "UTC", "search_path": schemaName,
-		"default_transaction_read_only": "on", "statement_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds,
+		"default_transaction_read_only": "on", "statement_timeout": milliseconds(limit),
+		// Later than that, because a busy CockroachDB counts its own delays.
+		"idle_in_transaction_session_timeout": milliseconds(limit + tidyMax),
 	} {
 		config.RuntimeParams[name] = value
 	}

@@ -59,6 +59,14 @@ type problem struct {
 // Error makes a problem an error.
 func (p *problem) Error() string { return p.Code + ": " + p.Detail }
 
+// says is the problem's detail as a sentence; "" when it says no more than the title.
+func (p *problem) says() string {
+	if strings.EqualFold(p.Title, p.Detail) {
+		return ""
+	}
+	return sentence(p.Detail)
+}
+
 // of is what is wrong with a field, by its name in the API's request; "" when
 // nothing is. It may be asked of no problem.
 func (p *problem) of(field string) string {

@@ -109,7 +109,7 @@ func (p *Pages) nextEvent(r *http.Request, sent map[string]string) (event string
 		return "", true, err
 	}
 	changed := []string{}
-	for _, part := range append(s.parts(), overviewPart{"read", overviewRead(&s)}) {
+	for _, part := range append(s.parts(), overviewPart{id: "read", view: overviewRead(&s)}) {
 		var html strings.Builder
 		if err := overviewPartView(part).Render(r.Context(), &html); err != nil {
 			return "", true, err

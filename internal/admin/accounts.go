@@ -33,13 +33,14 @@ type accountsShown struct {
 	at      *url.URL
 	filter  url.Values
 	list    api.AccountList
+	mayOpen bool
 	problem *problem // with the filter
 }
 
 func (s *accountsShown) isFiltered() bool { return apiQuery(s.filter, accountFilters...) != "" }
 
 func (p *Pages) showAccounts(w http.ResponseWriter, r *http.Request) error {
-	shown := accountsShown{at: r.URL, filter: r.URL.Query()}
+	shown := accountsShown{at: r.URL, filter: r.URL.Query(), mayOpen: callerOf(r).May(identity.AccountsWrite)}
 	err := p.get(r, "/api/v1/accounts"+apiQuery(shown.filter, slices.Concat(accountFilters, []string{"cursor", "limit"})...), &shown.list)
 	if shown.problem = wrongInput(err); err != nil && shown.problem == nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/shopspring/decimal"
 
 	"florin/internal/approval"
@@ -80,6 +81,11 @@ func TestAnAccountIsShownWithItsMoney(t *testing.T) {
 		b.wants("It was not open then.")
 		b.visit("/admin/accounts/" + alice + "?from=" + today + "&to=" + today + "&at=" + today)
 		b.wants("6 postings until then")
+		b.do("the form of the balance", chromedp.Submit(chromedp.CSS("#f-at")))
+		b.wants("6 postings until then")
+		if at := b.at(); !strings.Contains(at, "from="+today) {
+			t.Errorf("the balance's form forgets the statement's days: %s", at)
+		}
 		b.visit("/admin/accounts/" + alice + "?at=nonsense")
 		b.screenshot("account-wrong-date")
 
@@ -115,6 +121,10 @@ func TestAnAccountIsFrozenOnceAndUnfrozen(t *testing.T) {
 		b.click("details.ask button[type=submit]")
 		b.wants("active again")
 		w.pay(alice, bob, "1.00")
+
+		// Whoever may not read reports gets no link to one.
+		w.visitor(t, w.key(identity.Finance)).get("/admin/accounts/"+alice).tells(t, http.StatusOK, "/api/v1/reports/statement?accountId="+alice)
+		w.visitor(t, w.key(identity.Support)).get("/admin/accounts/"+alice).tellsNot(t, "/api/v1/reports/statement", "/admin/transfers/new")
 
 		// Finance reads and may not freeze: neither is there a button, nor does the API do it.
 		finance := w.visitor(t, w.key(identity.Finance))

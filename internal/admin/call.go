@@ -59,6 +59,14 @@ type problem struct {
 // Error makes a problem an error.
 func (p *problem) Error() string { return p.Code + ": " + p.Detail }
 
+// says is the problem's detail as a sentence; "" when it says no more than the title.
+func (p *problem) says() string {
+	if strings.EqualFold(p.Title, p.Detail) {
+		return ""
+	}
+	return sentence(p.Detail)
+}
+
 // of is what is wrong with a field, by its name in the API's request; "" when
 // nothing is. It may be asked of no problem.
 func (p *problem) of(field string) string {
@@ -134,7 +142,7 @@ func apiRequest(r *http.Request, method, path string, body any, token string) (*
 		}
 		sent = bytes.NewReader(text)
 	}
-	request, err := http.NewRequestWithContext(r.Context(), method, path, sent)
+	request, err := http.NewRequestWithContext(r.Context(), method, path, sent) //nolint:gosec // it goes to a handler of ours, over no network
 	if err != nil {
 		return nil, fmt.Errorf("request %s %s: %w", method, path, err)
 	}

@@ -38,8 +38,8 @@ const (
 	chartHeight = 200
 )
 
-// measured is the chart with its numbers read, and the least and the largest that
-// is drawn, zero among them.
+// measured is the chart with its numbers read, and the ends of its scale: no number
+// is beyond them, and zero is between them.
 func (c chart) measured() chart {
 	series := make([]chartSeries, len(c.series))
 	for i, s := range c.series {
@@ -60,9 +60,25 @@ func (c chart) measured() chart {
 		}
 	}
 	if c.low.Equal(c.high) {
-		c.high = c.low.Add(decimal.NewFromInt(1))
+		c.high = decimal.NewFromInt(1)
 	}
+	c.low, c.high = roundAway(c.low), roundAway(c.high)
 	return c
+}
+
+// roundAway is the next number, away from zero, that reads well at the end of a
+// scale, as does its half.
+func roundAway(value decimal.Decimal) decimal.Decimal {
+	if value.IsZero() {
+		return value
+	}
+	size := decimal.New(1, int32(value.NumDigits())+value.Exponent()-1) // 100 for 345
+	for _, tenths := range []int64{10, 12, 16, 20, 24, 30, 40, 50, 60, 80} {
+		if end := size.Mul(decimal.New(tenths, -1)); end.GreaterThanOrEqual(value.Abs()) {
+			return end.Mul(decimal.NewFromInt(int64(value.Sign())))
+		}
+	}
+	return size.Mul(decimal.NewFromInt(10 * int64(value.Sign())))
 }
 
 // y is where a number is drawn.
@@ -122,18 +138,18 @@ func (c *chart) bars() (bars []bar) {
 
 // labels are what stands beside the picture, from the top.
 func (c *chart) labels() (high, middle, low string) {
-	return short(c.high), short(c.low.Add(c.high).DivRound(decimal.NewFromInt(2), 2)), short(c.low)
+	return short(c.high), short(c.low.Add(c.high).Div(decimal.NewFromInt(2))), short(c.low)
 }
 
-// short writes a number for a scale: 1.2M, 12.5k, 40.
+// short writes a number for a scale: 1.2M, 12.5k, 0.025.
 func short(value decimal.Decimal) string {
 	for _, step := range []struct {
 		zeros int32
 		sign  string
 	}{{12, "T"}, {9, "B"}, {6, "M"}, {3, "k"}} {
 		if value.Abs().GreaterThanOrEqual(decimal.New(1, step.zeros)) {
-			return value.Shift(-step.zeros).Round(1).String() + step.sign
+			return value.Shift(-step.zeros).Round(2).String() + step.sign
 		}
 	}
-	return value.Round(2).String()
+	return value.Round(6).String()
 }

@@ -68,22 +68,27 @@ func (p *Pages) showOverview(w http.ResponseWriter, r *http.Request) error {
 
 // overviewPart is a part of the page that is sent again when it has changed.
 type overviewPart struct {
-	id   string
-	view templ.Component
+	column string // where it stands when there is room: see overviewColumns
+	id     string
+	view   templ.Component
 }
 
-// parts are all parts that the caller may see, in the order of the page.
+// overviewColumns are where parts stand. Where there is no room they follow each
+// other, so what is to be done comes before what is to be known.
+var overviewColumns = []string{"top", "aside", "wide"}
+
+// parts are all parts that the caller may see, in the order of their columns.
 func (s *overviewShown) parts() []overviewPart {
 	parts := []overviewPart{
-		{"books", overviewBooks(s)},
-		{"figures", overviewFigures(s)},
-		{"rate", overviewRate(s)},
-		{"waiting", overviewWaiting(s)},
-		{"volumes", overviewVolumes(s)},
-		{"outcomes", overviewOutcomes(s)},
-		{"replica", overviewReplica(s)},
-		{"exports", overviewExports(s)},
-		{"replicas", overviewReplicas(s)},
+		{"top", "books", overviewBooks(s)},
+		{"top", "figures", overviewFigures(s)},
+		{"aside", "waiting", overviewWaiting(s)},
+		{"aside", "replica", overviewReplica(s)},
+		{"wide", "rate", overviewRate(s)},
+		{"wide", "volumes", overviewVolumes(s)},
+		{"wide", "outcomes", overviewOutcomes(s)},
+		{"wide", "exports", overviewExports(s)},
+		{"wide", "replicas", overviewReplicas(s)},
 	}
 	return slices.DeleteFunc(parts, func(part overviewPart) bool {
 		switch part.id {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +30,7 @@ type streams struct {
 }
 
 func newStreams() *streams {
-	shutdown, end := context.WithCancel(context.Background())
+	shutdown, end := context.WithCancel(context.Background()) //nolint:gosec // end is called by the server that shuts down
 	return &streams{shutdown: shutdown, end: end}
 }
 
@@ -54,7 +53,7 @@ func (s *streams) contextOf(r *http.Request) (context.Context, context.CancelFun
 // page did, so what ends a session, or changes its rights, shows with the next.
 func (p *Pages) streamOverview(w http.ResponseWriter, r *http.Request, live *streams) error {
 	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		p.redirect(w, r, with(&url.URL{Path: overviewPath, RawQuery: r.URL.RawQuery}, "cursor", ""))
+		p.redirect(w, r, overviewPath+apiQuery(r.URL.Query(), "minutes"))
 		return nil
 	}
 	to := http.NewResponseController(w)
@@ -88,7 +87,7 @@ func send(w http.ResponseWriter, to *http.ResponseController, event string) erro
 	if err := to.SetWriteDeadline(clock.System().Add(liveWriteMax)); err != nil {
 		return err
 	}
-	if _, err := w.Write([]byte(event)); err != nil {
+	if _, err := w.Write([]byte(event)); err != nil { //nolint:gosec // JSON in a text/event-stream, of HTML that templ has escaped
 		return err
 	}
 	return to.Flush()
@@ -109,7 +108,7 @@ func (p *Pages) nextEvent(r *http.Request, sent map[string]string) (event string
 		return "", true, err
 	}
 	changed := []string{}
-	for _, part := range append(s.parts(), overviewPart{"read", overviewRead(&s)}) {
+	for _, part := range append(s.parts(), overviewPart{id: "read", view: overviewRead(&s)}) {
 		var html strings.Builder
 		if err := overviewPartView(part).Render(r.Context(), &html); err != nil {
 			return "", true, err

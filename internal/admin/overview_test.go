@@ -87,9 +87,6 @@ func TestTheOverviewShowsWhatARoleMayKnow(t *testing.T) {
 			if got := strings.Contains(page.body, `id="part-exports"`); got != c.exports {
 				t.Errorf("%s is told of exports: %t", c.role, got)
 			}
-			if strings.Contains(page.body, "@timeAt") {
-				t.Errorf("%s: a component is shown as text", c.role)
-			}
 			if strings.Contains(page.body, scripted) {
 				t.Errorf("%s: a text is not escaped", c.role)
 			}

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -107,7 +108,7 @@ func TestNobodyIsLedAwayFromThePages(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		key := w.key(identity.Support).token
-		for _, next := range []string{"https://evil.example", "//evil.example", "/\\evil.example", "/admin/../docs", "/admin//evil", "/docs", "javascript:alert(1)", "/administrator", "/admin\\x"} {
+		for _, next := range []string{"https://evil.example", "//evil.example", "/\\evil.example", "/admin/../docs", "/admin//evil", "/docs", "javascript:alert(1)", "/administrator", "/admin\\x", "/admin/%2e%2e/docs", "/admin/%2E./docs", "/admin/\t/evil"} {
 			page := w.visitor(t, nil).post("/admin/sign-in", url.Values{"key": {key}, "next": {next}})
 			if got := page.header.Get("Location"); got != "/admin" {
 				t.Errorf("next=%q leads to %q", next, got)
@@ -154,18 +155,29 @@ func TestCustomersAndMerchantsAreToldThatThePagesAreForStaff(t *testing.T) {
 func TestEveryAnswerHasThePagesHeaders(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
-		for who, v := range map[string]*visitor{"a stranger": w.visitor(t, nil), "support": w.visitor(t, w.key(identity.Support))} {
-			for _, path := range []string{"/admin", "/admin/sign-in", "/admin/accounts", "/admin/accounts/nobody", "/admin/nonsense"} {
-				header := v.get(path).header
-				policy := header.Get("Content-Security-Policy")
-				if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self'; style-src 'self';") || strings.Contains(policy, "unsafe") {
-					t.Errorf("%s, %s: policy %q", path, who, policy)
-				}
-				if header.Get("Cache-Control") != "no-store" || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("X-Request-Id") == "" {
-					t.Errorf("%s, %s: %v", path, who, header)
-				}
+		check := func(what, path string, header http.Header, caching string) {
+			policy := header.Get("Content-Security-Policy")
+			if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self'; style-src 'self';") || strings.Contains(policy, "unsafe") {
+				t.Errorf("%s, %s: policy %q", path, what, policy)
+			}
+			if header.Get("Cache-Control") != caching || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("X-Request-Id") == "" {
+				t.Errorf("%s, %s: %v", path, what, header)
 			}
 		}
+		support := w.visitor(t, w.key(identity.Support))
+		for who, v := range map[string]*visitor{"a stranger": w.visitor(t, nil), "support": support} {
+			for _, path := range []string{"/admin", "/admin/sign-in", "/admin/accounts", "/admin/accounts/nobody", "/admin/audit", "/admin/nonsense", "/admin/assets/", "/admin/assets/0/nothing.css"} {
+				check(who, path, v.get(path).header, "no-store")
+			}
+			check(who+" posts", "/admin/accounts", v.post("/admin/accounts", nil).header, "no-store")
+			check(who+" from elsewhere", "/admin/sign-in", v.send(http.MethodPost, "/admin/sign-in", nil, "Origin", "https://evil.example").header, "no-store")
+		}
+		style := regexp.MustCompile(`href="(/admin/assets/[^"]*\.css)"`).FindStringSubmatch(support.get("/admin/sign-in").body)[1]
+		check("style", style, w.visitor(t, nil).get(style).header, "public, max-age=31536000, immutable")
+		// A replica of another version is asked for what this one's page names.
+		page := support.get("/admin/assets/0123456789abcdef/admin.css")
+		page.tells(t, http.StatusOK, ":root")
+		check("style of another version", style, page.header, "no-store")
 	})
 }
 
@@ -203,6 +215,10 @@ func TestSearchFindsAnyID(t *testing.T) {
 			if page := v.get("/admin/search?q=" + url.QueryEscape(query)); page.status != http.StatusNotFound || strings.Contains(page.body, "<script>alert") {
 				t.Errorf("%q: %d", query, page.status)
 			}
+		}
+		stated := w.visitor(t, w.key(identity.Admin)).get("/admin/search?q=" + w.root.id)
+		if got := stated.header.Get("Location"); got != "/admin/keys/"+w.root.id {
+			t.Errorf("a key's id leads to %q", got)
 		}
 		// He may not see users, so none is found.
 		if page := w.visitor(t, w.key(identity.Support, identity.AccountsRead)).get("/admin/search?q=" + user.id); page.status != http.StatusNotFound {

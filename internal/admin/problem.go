@@ -127,7 +127,7 @@ func (p *Pages) redirect(w http.ResponseWriter, r *http.Request, to string) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // a path of ours: what a caller names went through localPath
 }
 
 // backTo is the page to come back to after signing in: what is asked for, or the

@@ -82,12 +82,12 @@ func membersOf(m api.Metadata) []formField {
 	return members
 }
 
-// with is a URL with one parameter changed, or without it when value is "".
-func with(at *url.URL, name, value string) string {
+// atCursor is a list's URL at another page of it; at the first when cursor is "".
+func atCursor(at *url.URL, cursor string) string {
 	query := at.Query()
-	query.Set(name, value)
-	if value == "" {
-		query.Del(name)
+	query.Set("cursor", cursor)
+	if cursor == "" {
+		query.Del("cursor")
 	}
 	if len(query) == 0 {
 		return at.EscapedPath()

@@ -34,7 +34,7 @@ func (p *Pages) cashbackRoutes() []route {
 		{pattern: "GET " + purchasesPath + "/{id}", handler: p.showPurchase},
 		{pattern: "GET " + Root + "/returns/{id}", handler: p.showReturn},
 		{pattern: "GET " + cashbackCustomersPath, handler: p.showCashbackCustomers, nav: "Customers", group: groupCashback, needs: buys},
-		{pattern: "POST " + cashbackCustomersPath, handler: p.enterCashbackCustomer},
+		{pattern: "POST " + cashbackCustomersPath, handler: p.enterCashbackCustomer, needs: []identity.Permission{identity.PurchasesWrite}},
 		{pattern: "GET " + cashbackCustomersPath + "/{id}", handler: p.showCashbackCustomer},
 		{pattern: "GET " + programPath, handler: p.showProgram, nav: "Program", group: groupCashback, needs: reads},
 		{pattern: "POST " + programPath, handler: p.changeProgram},

@@ -30,11 +30,11 @@ func (w *world) oneOfEach() map[string]string {
 	hold := some("hold")
 	w.root.post("/api/v1/holds", object{"holdId": hold, "sourceAccountId": from, "destinationAccountId": to, "amount": "1.00", "currency": "USD"})
 	asks := w.staff(identity.Admin)
-	ends := asks.call(http.MethodPut, "/api/v1/users/"+alice.id+"/role", object{"role": "merchant"})
+	role := asks.call(http.MethodPut, "/api/v1/users/"+w.user(identity.Customer).id+"/role", object{"role": "merchant"})
 	event := w.root.get("/api/v1/audit-events?limit=1")["data"].([]any)[0].(object)
 	return map[string]string{
 		"accounts/{id}":         from,
-		"approvals/{id}":        ends["approvalId"].(string),
+		"approvals/{id}":        role["approvalId"].(string),
 		"audit/{journal}/{seq}": fmt.Sprintf("%s/%v?at=%s", event["journal"], event["seq"], url.QueryEscape(event["at"].(string))),
 		"campaigns/{id}":        "kitchen-5",
 		"customers/{id}":        "ada",

@@ -96,20 +96,5 @@ func (p *Pages) showAuditEvent(w http.ResponseWriter, r *http.Request) error {
 	return errNoEvent
 }
 
-// targetPages are the pages of what events are about, by its kind.
-var targetPages = map[string][]string{
-	"account": {"accounts"}, "transaction": {"transactions"}, "payment": {"transactions"}, "user": {"users"}, "key": {"keys"}, "approval": {"approvals"},
-	"risk_rule": {"risk", "rules"}, "campaign": {"campaigns"}, "purchase": {"purchases"}, "cashback_customer": {"customers"},
-}
-
-// targetPath is the page of what an event is about; "" where there is none.
-func targetPath(kind, id string) string {
-	area := targetPages[kind]
-	if id == "" || area == nil {
-		return ""
-	}
-	return pagePath(append(area[:len(area):len(area)], id)...)
-}
-
 // spokenLow writes risk_rule as people do within a line: risk rule.
 func spokenLow(name string) string { return strings.ReplaceAll(name, "_", " ") }

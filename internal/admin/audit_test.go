@@ -23,6 +23,9 @@ func TestTheAuditTrailIsSearched(t *testing.T) {
 		w.visitor(t, w.staff(identity.Support)).get("/admin/audit").shows(t, http.StatusForbidden, "forbidden")
 
 		list := see.get("/admin/audit?targetId="+account).shows(t, http.StatusOK, "account.updated", "account.opened", account, w.root.id)
+		// Who may not see keys is led to none.
+		list.hides(t, "/admin/keys/")
+		w.visitor(t, w.root).get("/admin/audit?targetId="+account).shows(t, http.StatusOK, "/admin/keys/"+w.root.id)
 		see.get("/admin/audit?targetId="+account+"&limit=1").shows(t, http.StatusOK, "account.updated", `rel="next"`).hides(t, "account.opened")
 		see.get("/admin/audit?action=account.updated&result=ok&actorKind=key&actorId="+w.root.id).shows(t, http.StatusOK, account)
 		see.get("/admin/audit?actorKind=user&targetId="+account).shows(t, http.StatusOK, "No event fits")

@@ -20,11 +20,11 @@ func (p *Pages) cashbackRoutes() []route {
 	reads, buys := []identity.Permission{identity.CashbackRead}, []identity.Permission{identity.PurchasesRead}
 	return []route{
 		{pattern: "GET " + campaignsPath, handler: p.showCampaigns, nav: "Campaigns", group: groupCashback, needs: reads},
-		{pattern: "GET " + newCampaignPath, handler: p.showNewCampaign},
+		{pattern: "GET " + newCampaignPath, handler: p.showNewCampaign, needs: []identity.Permission{identity.CampaignsWrite}},
 		{pattern: "POST " + campaignsPath, handler: p.createCampaign},
 		{pattern: "GET " + campaignsPath + "/{id}", handler: p.showCampaign},
 		{pattern: "GET " + campaignsPath + "/{id}/simulation", handler: p.showSimulation},
-		{pattern: "GET " + campaignsPath + "/{id}/change", handler: p.showCampaignChange},
+		{pattern: "GET " + campaignsPath + "/{id}/change", handler: p.showCampaignChange, needs: []identity.Permission{identity.CampaignsWrite}},
 		{pattern: "POST " + campaignsPath + "/{id}/change", handler: p.changeCampaign},
 		{pattern: "POST " + campaignsPath + "/{id}/switch", handler: p.switchCampaign},
 
@@ -34,7 +34,10 @@ func (p *Pages) cashbackRoutes() []route {
 		{pattern: "GET " + purchasesPath + "/{id}", handler: p.showPurchase},
 		{pattern: "GET " + Root + "/returns/{id}", handler: p.showReturn},
 		{pattern: "GET " + cashbackCustomersPath, handler: p.showCashbackCustomers, nav: "Customers", group: groupCashback, needs: buys},
+		{pattern: "POST " + cashbackCustomersPath, handler: p.enterCashbackCustomer, needs: []identity.Permission{identity.PurchasesWrite}},
 		{pattern: "GET " + cashbackCustomersPath + "/{id}", handler: p.showCashbackCustomer},
+		{pattern: "GET " + programPath, handler: p.showProgram, nav: "Program", group: groupCashback, needs: reads},
+		{pattern: "POST " + programPath, handler: p.changeProgram},
 	}
 }
 
@@ -80,7 +83,7 @@ func (p *Pages) showCampaign(w http.ResponseWriter, r *http.Request) error {
 // renderCampaign shows a campaign, with what was wrong with what was asked for it.
 func (p *Pages) renderCampaign(w http.ResponseWriter, r *http.Request, bad *problem) error {
 	id := r.PathValue("id")
-	shown := campaignShown{at: r.URL, mayChange: callerOf(r).May(identity.CampaignsWrite), problem: bad}
+	shown := campaignShown{at: &url.URL{Path: campaignsPath + "/" + id, RawQuery: r.URL.RawQuery}, mayChange: callerOf(r).May(identity.CampaignsWrite), problem: bad}
 	if err := p.get(r, apiPath("campaigns", id), &shown.campaign); err != nil {
 		return err
 	}

@@ -26,6 +26,16 @@ type rewardsShown struct {
 
 func (s *rewardsShown) isAsked() bool { return apiQuery(s.filter, rewardSubjects...) != "" }
 
+// subject is the one that all rewards of the list are of.
+func (s *rewardsShown) subject() string {
+	for _, name := range rewardSubjects {
+		if s.filter.Get(name) != "" {
+			return name
+		}
+	}
+	return ""
+}
+
 func (s *rewardsShown) isFiltered() bool { return s.isAsked() || s.filter.Get("status") != "" }
 
 func (p *Pages) showRewards(w http.ResponseWriter, r *http.Request) error {

@@ -45,8 +45,13 @@ func (w *world) shop() *shop {
 // buys has ada buy cake tins and a book.
 func (s *shop) buys(purchaseID, tins string) {
 	s.t.Helper()
+	s.buysFor("ada", purchaseID, tins)
+}
+
+func (s *shop) buysFor(customerID, purchaseID, tins string) {
+	s.t.Helper()
 	s.root.post("/api/v1/purchases", object{
-		"purchaseId": purchaseID, "merchantId": "bookshop", "customerId": "ada", "currency": "USD", "country": scriptText, "timestamp": s.time.Now().Add(-time.Hour).Format(time.RFC3339), "paymentReference": scriptText,
+		"purchaseId": purchaseID, "merchantId": "bookshop", "customerId": customerID, "currency": "USD", "country": scriptText, "timestamp": s.time.Now().Add(-time.Hour).Format(time.RFC3339), "paymentReference": scriptText,
 		"lines": []object{
 			{"product": "22720", "description": "Cake tins " + scriptText, "category": "kitchen", "mcc": "5719", "quantity": 1, "unitPrice": tins},
 			{"product": scriptText, "category": scriptText, "quantity": 2, "unitPrice": "8.99"},
@@ -198,14 +203,54 @@ func TestCashbackPagesAreForThoseWhoMay(t *testing.T) {
 			}
 			page.hides(t, "Pause the campaign", "/admin/campaigns/kitchen-5/change")
 			v.get("/admin/campaigns").hides(t, "New campaign")
-			v.post("/admin/campaigns/kitchen-5/switch", fields("version", "1", "enabled", "false")).shows(t, 403, "forbidden")
-			v.post("/admin/campaigns", fields("campaignId", "mine", "name", "Mine")).shows(t, 403, "forbidden")
+			v.post("/admin/campaigns/kitchen-5/switch", fields("version", "1", "enabled", "false")).shows(t, 403, "campaigns:write is missing")
+			v.post("/admin/campaigns", fields("campaignId", "mine", "name", "Mine")).shows(t, 403, "campaigns:write is missing")
+			v.get("/admin/campaigns/_new").shows(t, 403, "campaigns:write is missing")
 		}
 		if c := s.campaign(); c["version"] != float64(1) {
 			t.Errorf("somebody changed the campaign who may not: %v", c)
 		}
 		keyWithout := w.visitor(t, w.key(identity.Finance, identity.AccountsRead))
 		keyWithout.get("/admin/campaigns").shows(t, 403, "forbidden").hides(t, `href="/admin/campaigns"`)
+	})
+}
+
+func TestTheProgramIsChangedByItsVersion(t *testing.T) {
+	t.Parallel()
+	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		v := w.visitor(t, w.key(identity.Finance))
+		v.get("/admin/cashback-program").shows(t, 200, "No tiers", "nothing was ever set", "Make the next version")
+		sent := fields("version", "0", "groups", "default: sum\nbig: PRIORITY", "tiers", "silver: 100.00\ngold: lots", "tierDays", "90", "tierCurrency", "USD", "segments", "regulars: purchases >= 10")
+		v.post("/admin/cashback-program", sent).shows(t, 400, `role="alert"`, "gold: lots", "minSpend")
+		sent.Set("tiers", "silver: 100.00\n\ngold: 1000.00\n")
+		v.post("/admin/cashback-program", sent).leads(t, "/admin/cashback-program")
+		v.get("/admin/cashback-program").shows(t, 200, "All of them", "The highest priority", "1,000.00", "in the last 90 days, in USD", "purchases &gt;= 10", `name="version" value="1"`)
+		sent.Set("tierDays", "30")
+		v.post("/admin/cashback-program", sent).shows(t, 409, `role="alert"`, `value="30"`)
+		if p := w.root.get("/api/v1/cashback-program"); p["version"] != float64(1) || p["tierDays"] != float64(90) || p["groups"].(object)["default"] != "SUM" {
+			t.Errorf("the program is %v", p)
+		}
+		reader := w.visitor(t, w.key(identity.Operator))
+		reader.get("/admin/cashback-program").shows(t, 200, "1,000.00").hides(t, "Make the next version")
+		reader.post("/admin/cashback-program", sent).shows(t, 403, "campaigns:write is missing")
+	})
+}
+
+func TestACustomerIsEnteredAndGetsWhatWasHeld(t *testing.T) {
+	t.Parallel()
+	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		s := w.shop()
+		s.buysFor("bob", "inv-2001", "40.00")
+		v := w.visitor(t, w.key(identity.Operator))
+		v.get("/admin/purchases/inv-2001").shows(t, 200, "Held", "The customer is not entered")
+		v.post("/admin/customers", fields("customerId", "bob", "accountId", "not-there")).shows(t, 400, `id="f-accountId-error"`, `value="not-there"`)
+		v.post("/admin/customers", fields("customerId", "bob", "accountId", w.account("bob", "0", nil), "country", "GB", "segments", "vip, new")).leads(t, "/admin/customers/bob")
+		v.get("/admin/customers/bob").shows(t, 200, "new, vip", "inv-2001", "Change the customer")
+		v.get("/admin/purchases/inv-2001").shows(t, 200, "2.00", "Accrued")
+		reader := w.visitor(t, w.key(identity.Finance))
+		reader.get("/admin/customers").shows(t, 200).hides(t, "Enter a customer")
+		reader.get("/admin/customers/bob").shows(t, 200).hides(t, "Change the customer")
+		reader.post("/admin/customers", fields("customerId", "bob", "accountId", "x")).shows(t, 403, "is missing")
 	})
 }
 
@@ -266,6 +311,15 @@ func TestACampaignIsPausedInTheBrowser(t *testing.T) {
 		b.screenshot("customers")
 		b.visit("/admin/customers/ada")
 		b.screenshot("customer")
+		b.visit("/admin/cashback-program")
+		b.screenshot("program-none")
+		w.root.call(http.MethodPut, "/api/v1/cashback-program", object{
+			"version": 0, "groups": object{"big": "SUM"}, "tiers": []object{{"name": "silver", "minSpend": "100"}, {"name": "gold", "minSpend": "1000"}},
+			"tierDays": 90, "tierCurrency": "USD", "segments": object{"regulars": "purchases >= 10"},
+		})
+		b.visit("/admin/cashback-program")
+		b.click("main details.card > summary")
+		b.screenshot("program")
 	})
 }
 

@@ -22,7 +22,7 @@ func (p *Pages) exportRoutes() []route {
 		{pattern: "POST " + exportsPath + "/{id}/pause", handler: p.pauseExport},
 		{pattern: "POST " + exportsPath + "/{id}/resume", handler: p.resumeExport},
 		{pattern: "POST " + exportsPath + "/{id}/cancel", handler: p.cancelExport},
-		{pattern: "GET " + newExportPath, handler: p.showNewExport},
+		{pattern: "GET " + newExportPath, handler: p.showNewExport, needs: []identity.Permission{identity.ExportsWrite}},
 		{pattern: "POST " + newExportPath, handler: p.createExport},
 	}
 }

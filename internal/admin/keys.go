@@ -123,6 +123,9 @@ func (p *Pages) renderNewKey(w http.ResponseWriter, r *http.Request, values url.
 		}
 	}
 	for _, permission := range identity.AllPermissions {
+		if !permission.IsOwn() && !callerOf(r).May(permission) {
+			continue
+		}
 		form.scopes = append(form.scopes, scopeChoice{string(permission), slices.Contains(values["scopes"], string(permission))})
 	}
 	return p.render(w, r, page{title: "New API key", status: bad.status()}, newKeyView(form))

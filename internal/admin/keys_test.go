@@ -80,9 +80,10 @@ func TestKeysAreForThoseWhoMay(t *testing.T) {
 			} else {
 				page.shows(t, 403, "forbidden").hides(t, `href="/admin/keys"`)
 			}
-			v.post("/admin/keys", fields("name", "mine", "role", "support")).shows(t, 403, "forbidden")
-			v.post("/admin/keys/"+victim.id+"/rotate", fields()).shows(t, 403, "forbidden")
-			v.post("/admin/keys/"+victim.id+"/revoke", fields()).shows(t, 403, "forbidden")
+			v.post("/admin/keys", fields("name", "mine", "role", "support")).shows(t, 403, "keys:write is missing")
+			v.get("/admin/keys/new").shows(t, 403, "keys:write is missing")
+			v.post("/admin/keys/"+victim.id+"/rotate", fields()).shows(t, 403, "is missing")
+			v.post("/admin/keys/"+victim.id+"/revoke", fields()).shows(t, 403, "is missing")
 		}
 		victim.get("/api/v1/accounts?limit=1")
 	})

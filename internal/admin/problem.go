@@ -11,12 +11,24 @@ import (
 	"strings"
 
 	"github.com/a-h/templ"
+
+	"florin/internal/identity"
 )
 
 // errNotStaff says that the caller's role reaches what is his own alone.
 var errNotStaff = &problem{
 	Status: http.StatusForbidden, Code: "staff_only", Title: "These pages are for staff",
 	Detail: "Your role sees and moves its own money alone, by the API. Sign out, and sign in as somebody of the staff.",
+}
+
+// errMissing is the API's refusal of who has none of the permissions, for pages that
+// ask the API for nothing.
+func errMissing(needs []identity.Permission) *problem {
+	names := make([]string, len(needs))
+	for i, permission := range needs {
+		names[i] = string(permission)
+	}
+	return &problem{Status: http.StatusForbidden, Code: "forbidden", Title: "You may not do this", Detail: "the permission " + strings.Join(names, " or ") + " is missing"}
 }
 
 // inPlace is the problem of an error that belongs beside the form that led to it:

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"florin/internal/api"
+	"florin/internal/identity"
 )
 
 const (
@@ -22,7 +23,7 @@ func (p *Pages) riskRuleRoutes() []route {
 		{pattern: "GET " + rulesPath, handler: p.showRules},
 		{pattern: "GET " + rulesPath + "/{id}", handler: p.showRule},
 		{pattern: "POST " + rulesPath + "/{id}", handler: p.changeRule},
-		{pattern: "GET " + newRulePath, handler: p.showNewRule},
+		{pattern: "GET " + newRulePath, handler: p.showNewRule, needs: []identity.Permission{identity.RiskWrite}},
 		{pattern: "POST " + newRulePath, handler: p.createRule},
 		{pattern: "GET " + tryRulePath, handler: p.tryRule},
 	}

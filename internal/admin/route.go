@@ -34,7 +34,8 @@ type route struct {
 	// nav is the name in the navigation, in the group; "" is not in it.
 	nav, group string
 	// needs are the permissions of which the caller must have one to be shown the
-	// link; none is for all staff.
+	// link, and the page; none is for all staff. A page that calls the API is refused
+	// by that, and needs none here.
 	needs []identity.Permission
 
 	isPublic bool // needs nobody signed in
@@ -53,6 +54,7 @@ func (p *Pages) allRoutes() []route {
 		p.transactionRoutes(),
 		p.tryItRoutes(),
 		p.riskRoutes(),
+		p.limitRoutes(),
 		p.approvalRoutes(),
 		p.reportRoutes(),
 		p.consoleRoutes(),
@@ -185,6 +187,9 @@ func (p *Pages) admit(r *http.Request, route route) error {
 	requestOf(r).caller = who
 	if !who.isStaff() {
 		return errNotStaff
+	}
+	if !who.mayAny(route.needs) {
+		return errMissing(route.needs)
 	}
 	return nil
 }

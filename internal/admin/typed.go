@@ -48,3 +48,13 @@ func numberTyped(typed string) any {
 func namesTyped(typed string) []string {
 	return strings.FieldsFunc(typed, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
 }
+
+// pairsTyped are lines of a name and what it stands for, with a colon between them.
+func pairsTyped(typed string) (pairs [][2]string) {
+	for line := range strings.Lines(typed) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name != "" {
+			pairs = append(pairs, [2]string{strings.TrimSpace(name), strings.TrimSpace(value)})
+		}
+	}
+	return pairs
+}

@@ -2,6 +2,7 @@ package reporting_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -131,13 +132,20 @@ func dropRoles() {
 		if err != nil {
 			panic(err)
 		}
-		for _, statement := range []string{"ALTER DEFAULT PRIVILEGES IN SCHEMA reporting REVOKE SELECT ON TABLES FROM " + r.name, "DROP OWNED BY " + r.name, "DROP ROLE " + r.name} {
-			if _, err := db.Exec(ctx, statement); err != nil {
-				panic(statement + ": " + err.Error())
-			}
+		if err := dropRole(ctx, db, r.name); err != nil {
+			panic(err)
 		}
 		db.Close()
 	}
+}
+
+func dropRole(ctx context.Context, db *database.DB, name string) error {
+	for _, statement := range []string{"ALTER DEFAULT PRIVILEGES IN SCHEMA reporting REVOKE SELECT ON TABLES FROM " + name, "DROP OWNED BY " + name, "DROP ROLE " + name} {
+		if _, err := db.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
 }
 
 // waitFollowers waits until what was made is old enough to be read where the console

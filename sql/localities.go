@@ -27,6 +27,9 @@ type UniqueIndex struct{ Name, Columns, Where string }
 // lock. A transfer is reversed under the lock of the same two accounts, so that a
 // second reversal would live where the first does. A transfer's own id is the
 // caller's and may come again in any region: its insert asks all of them.
+//
+// What operators see (ledger_activity, proofs) and saved queries stay in the primary
+// region: nobody's payment waits for them.
 var Localities = []Locality{
 	{Table: "accounts", IsByRow: true},
 	{Table: "postings", IsByRow: true, PrimaryKey: "crdb_region, account_id, seq", OldKey: "postings_account_id_seq_key"},

@@ -27,7 +27,7 @@ const (
 
 // ConsoleQuery is a query of the console.
 type ConsoleQuery struct {
-	Query  string `json:"query" maxLength:"20000" doc:"One statement of SQL. It runs by a role that can read the views of the schema reporting and nothing else, in a read-only transaction that is never committed." example:"SELECT currency, sum(posted) FROM reporting.balances GROUP BY currency"`
+	Query  string `json:"query" maxLength:"20000" doc:"One query: SELECT, WITH, VALUES or TABLE. It runs by a role that can read the views of the schema reporting and nothing else, in a read-only transaction that is never committed." example:"SELECT currency, sum(posted) FROM reporting.balances GROUP BY currency"`
 	Limit  int    `json:"limit,omitempty" minimum:"1" maximum:"10000" default:"1000" doc:"Most rows of an answer in JSON. A table has no limit of rows."`
 	Format string `json:"format,omitempty" enum:"json,csv" doc:"By the header Accept when absent."`
 }
@@ -50,7 +50,7 @@ func (ConsoleQuery) members() []member[ConsoleQuery] { return consoleQueryMember
 
 // ConsoleExplain is a query of which the plan is asked.
 type ConsoleExplain struct {
-	Query string `json:"query" maxLength:"20000" doc:"One statement of SQL."`
+	Query string `json:"query" maxLength:"20000" doc:"One query: SELECT, WITH, VALUES or TABLE."`
 }
 
 var consoleExplainMembers = []member[ConsoleExplain]{

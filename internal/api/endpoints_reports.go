@@ -102,7 +102,7 @@ var (
 
 	runQueryEndpoint = endpoint{
 		id: "runConsoleQuery", method: http.MethodPost, path: "/api/v1/console/queries", tag: tagConsole, needs: allow(identity.ConsoleUse), reachesAll: true, class: classBatch,
-		summary: "Run a query", description: "One statement, for 30 seconds at most (as CSV five minutes), one at a time for each caller. It is on the audit trail before it runs. When the caller goes away it is cancelled.",
+		summary: "Run a query", description: "One query, for 30 seconds at most (as CSV five minutes), one at a time for each caller. It is on the audit trail before it runs. When the caller goes away it is cancelled.",
 		request: reflect.TypeFor[ConsoleQuery](), requestExample: map[string]any{"query": exampleSavedQuery.Query, "limit": 100},
 		streams: reflect.TypeFor[ConsoleResult](), csvExample: "currency,balance\r\nUSD,69.7500\r\n", answer: exampleConsoleResult, codes: queryCodes,
 	}

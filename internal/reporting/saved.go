@@ -172,7 +172,7 @@ func (c *Console) Saved(ctx context.Context, ownerID, after string, limit int) (
 	}
 	list := make([]SavedQuery, len(rows))
 	for i, row := range rows {
-		list[i] = savedQueryOf(reportingdb.SavedQuery(row))
+		list[i] = savedQueryOf(row)
 	}
 	return list, nil
 }

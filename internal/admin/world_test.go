@@ -37,6 +37,7 @@ import (
 	"florin/internal/platform/dbtest/secrets"
 	"florin/internal/platform/ratelimit"
 	"florin/internal/platform/seal"
+	"florin/internal/reporting"
 	"florin/internal/risk"
 	"florin/internal/wallet"
 )
@@ -133,6 +134,7 @@ func newWorld(t *testing.T, databaseURL string, o worldOptions) *world {
 	options := api.Options{
 		Ledger: w.ledger, Exports: export.NewControl(w.db, places, w.time.Now), Authenticate: w.authenticate, Ready: w.db.Ping,
 		Users: w.users, Keys: w.keys, Linked: linked, Wallets: wallets, Cashback: w.cashback, Risk: w.risk, Approvals: w.approvals, Audit: trail,
+		Reports: reporting.NewReports(w.db), Console: reporting.NewConsole(w.db, reporting.ConsoleOptions{Clock: clock.System, Log: trail}),
 		Log: log, Registry: prometheus.NewRegistry(), Version: "test", Clock: w.time.Now, AmountLimits: api.AmountLimitsOf(w.risk), RateLimits: unlimited(),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
@@ -439,7 +441,7 @@ func (s shown) content() string {
 
 // tells fails the test unless the page was answered with a status and says all of
 // the words.
-func (s shown) tells(t *testing.T, status int, words ...string) {
+func (s shown) tells(t *testing.T, status int, words ...string) shown {
 	t.Helper()
 	if s.status != status {
 		t.Errorf("answered %d, want %d:\n%s", s.status, status, s.content())
@@ -452,6 +454,7 @@ func (s shown) tells(t *testing.T, status int, words ...string) {
 	if strings.Contains(s.body, scripted) {
 		t.Errorf("the page runs what somebody wrote into a field:\n%s", s.content())
 	}
+	return s
 }
 
 // tellsNot fails the test when the page says any of the words.
@@ -479,4 +482,21 @@ func awaitStatus(t *testing.T, w *world, transactionID, status string) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatalf("transaction %s is not %s after 30 s", transactionID, status)
+}
+
+// leads fails the test unless the answer leads the browser to a path.
+func (s shown) leads(t *testing.T, path string) {
+	t.Helper()
+	if s.status != http.StatusSeeOther || s.header.Get("Location") != path {
+		t.Fatalf("answered %d to %q, want a redirect to %s: %s", s.status, s.header.Get("Location"), path, s.body)
+	}
+}
+
+// fields are a posted form: names and values.
+func fields(pairs ...string) url.Values {
+	values := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		values.Add(pairs[i], pairs[i+1])
+	}
+	return values
 }

@@ -95,6 +95,3 @@ func (p *Pages) showAuditEvent(w http.ResponseWriter, r *http.Request) error {
 	}
 	return errNoEvent
 }
-
-// spokenLow writes risk_rule as people do within a line: risk rule.
-func spokenLow(name string) string { return strings.ReplaceAll(name, "_", " ") }

@@ -169,9 +169,9 @@ func returnView(r api.Return) templ.Component {
 						}
 						if part.Quantity > 0 {
 							var templ_7745c5c3_Var8 string
-							templ_7745c5c3_Var8, templ_7745c5c3_Err = templ.JoinStringErrs(countText(part.Quantity))
+							templ_7745c5c3_Var8, templ_7745c5c3_Err = templ.JoinStringErrs(number(part.Quantity))
 							if templ_7745c5c3_Err != nil {
-								return templ.Error{Err: templ_7745c5c3_Err, FileName: `cashback_returns.templ`, Line: 44, Col: 37}
+								return templ.Error{Err: templ_7745c5c3_Err, FileName: `cashback_returns.templ`, Line: 44, Col: 34}
 							}
 							_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var8))
 							if templ_7745c5c3_Err != nil {

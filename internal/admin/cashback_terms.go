@@ -244,6 +244,3 @@ func reasonsOf(f *api.Forecast) []reasonCount {
 	slices.SortStableFunc(counts, func(a, b reasonCount) int { return cmp.Compare(b.count, a.count) })
 	return counts
 }
-
-// countText is a number of things, grouped.
-func countText(count int64) string { return grouped(strconv.FormatInt(count, 10)) }

@@ -46,7 +46,7 @@ func TestSpansAreSaidInTwoUnits(t *testing.T) {
 		-time.Second: "under 1 s", 999 * time.Millisecond: "under 1 s", 59 * time.Second: "59 s", time.Minute: "1 min", 59*time.Minute + 59*time.Second: "59 min",
 		3*time.Hour + 12*time.Minute: "3 h 12 min", 49 * time.Hour: "2 d 1 h",
 	} {
-		if got := lasting(d); got != want {
+		if got := lasted(d); got != want {
 			t.Errorf("%v is %q; want %q", d, got, want)
 		}
 	}

@@ -129,5 +129,5 @@ func lagText(e *api.Export) string {
 	if e.LagSeconds == nil {
 		return ""
 	}
-	return lasting(time.Duration(*e.LagSeconds * float64(time.Second)))
+	return lasted(time.Duration(*e.LagSeconds * float64(time.Second)))
 }

@@ -263,19 +263,3 @@ func reviewedNotice(reviewed *api.Reviewed) string {
 	}
 	return "Approved. The payment goes on: " + spoken(t.Status) + "."
 }
-
-// lasting is how long something lasts, as people say it, cut to two units: 3 h 12
-// min.
-func lasting(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return "under 1 s"
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < 24*time.Hour:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-}

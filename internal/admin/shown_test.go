@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"florin/internal/platform/dbtest"
 )
 
 // scriptText is a text that must never be one on a page.
@@ -16,12 +14,8 @@ const scriptText = "<script>alert(1)</script>"
 // when that is asked for: what these pages ask of the engine is tested with the API.
 func eachLongWorld(t *testing.T, o worldOptions, test func(t *testing.T, w *world)) {
 	t.Helper()
-	dbtest.Each(t, func(t *testing.T, url string) {
-		dbtest.LongOnCockroach(t)
-		fresh := dbtest.Fresh(t, url)
-		dbtest.Migrate(t, fresh)
-		test(t, newWorld(t, fresh, o))
-	})
+	o.isFresh, o.isLong = true, true
+	eachWorld(t, o, test)
 }
 
 // fields are a posted form: names and values.
@@ -38,15 +32,15 @@ func fields(pairs ...string) url.Values {
 func (s shown) shows(t *testing.T, status int, texts ...string) shown {
 	t.Helper()
 	if s.status != status {
-		t.Fatalf("answered %d, want %d: %s", s.status, status, s.body)
+		t.Fatalf("answered %d, want %d:\n%s", s.status, status, s.content())
 	}
 	for _, text := range texts {
 		if !strings.Contains(s.body, text) {
-			t.Errorf("the page does not say %q:\n%s", text, s.body)
+			t.Errorf("the page does not say %q:\n%s", text, s.content())
 		}
 	}
 	if strings.Contains(s.body, scriptText) {
-		t.Errorf("the page runs what somebody wrote:\n%s", s.body)
+		t.Errorf("the page runs what somebody wrote:\n%s", s.content())
 	}
 	return s
 }
@@ -56,7 +50,7 @@ func (s shown) hides(t *testing.T, texts ...string) shown {
 	t.Helper()
 	for _, text := range texts {
 		if strings.Contains(s.body, text) {
-			t.Errorf("the page says %q:\n%s", text, s.body)
+			t.Errorf("the page says %q:\n%s", text, s.content())
 		}
 	}
 	return s

@@ -417,9 +417,6 @@ func (v *visitor) send(method, path string, form url.Values, headers ...string) 
 	return shown{response.StatusCode, response.Header, string(body)}
 }
 
-// scripted is what no browser may run, whoever wrote it into a field.
-const scripted = "<script>alert(1)</script>"
-
 // hiddenIn is the value of a field of a form that a page shows.
 func hiddenIn(t *testing.T, page shown, name string) string {
 	t.Helper()
@@ -435,33 +432,6 @@ func (s shown) content() string {
 	_, content, _ := strings.Cut(s.body, "<main")
 	content, _, _ = strings.Cut(content, "</main>")
 	return content
-}
-
-// tells fails the test unless the page was answered with a status and says all of
-// the words.
-func (s shown) tells(t *testing.T, status int, words ...string) {
-	t.Helper()
-	if s.status != status {
-		t.Errorf("answered %d, want %d:\n%s", s.status, status, s.content())
-	}
-	for _, word := range words {
-		if !strings.Contains(s.body, word) {
-			t.Errorf("the page does not say %q:\n%s", word, s.content())
-		}
-	}
-	if strings.Contains(s.body, scripted) {
-		t.Errorf("the page runs what somebody wrote into a field:\n%s", s.content())
-	}
-}
-
-// tellsNot fails the test when the page says any of the words.
-func (s shown) tellsNot(t *testing.T, words ...string) {
-	t.Helper()
-	for _, word := range words {
-		if strings.Contains(s.body, word) {
-			t.Errorf("the page says %q:\n%s", word, s.content())
-		}
-	}
 }
 
 func balanceOf(w *world, accountID string) string {

@@ -16,7 +16,7 @@ package admin
 //     In .templ an @component stands at the beginning of a line, or it is text.
 //  8. What may be long (CSV, PDF, JSON) is a plain link to the API: the browser's cookie is good there.
 //  9. `make generate` (or: go tool -modfile=tools/go.mod templ generate -path internal/admin) after each edit of a .templ file.
-// 10. x_test.go: eachWorld, b := w.browser(t, who), b.visit(path), b.screenshot("x"): console errors, CSP and axe findings fail it (world_test.go, browser_test.go).
+// 10. x_test.go: eachWorld (eachLongWorld for what asks little of the engine), b := w.browser(t, who), b.visit(path), b.screenshot("x"): console errors, CSP and axe findings fail it (world_test.go, browser_test.go).
 
 import (
 	"net/http"

@@ -7,7 +7,7 @@ package admin
 //  2. A handler is func (p *Pages) showX(w http.ResponseWriter, r *http.Request) error: read r, p.get(r, "/api/v1/...", &out) with an
 //     exported type of internal/api, then p.render(w, r, page{title: "X"}, xView(...)). Escape what goes into a path: apiPath("accounts", id).
 //  3. Return errors as they are. 401, proofs, second factors, second persons and refusals are shown in one place (problem.go), full page or htmx.
-//  4. Who may is the API's to say. needs only hides the link; a GET without the right shows the API's 403. Hide a button with callerOf(r).May(...).
+//  4. Who may is the API's to say. needs hides the link, and refuses a form that the API would refuse when it is sent. Hide a button with callerOf(r).May(...).
 //  5. A change is @actionForm("/admin/x/"+id+"/do") { ... } posted to "POST /admin/x/{id}/do"; the handler calls the API (the form's idempotency
 //     key goes along) and ends with p.done(w, r, "Frozen.", "/admin/x/"+id). On error: if bad := inPlace(err); bad != nil { show the form again with bad }; else return err.
 //     A dangerous one opens in @confirm(...). With proof_required the user is asked for his code, and the very form goes on after it.
@@ -34,8 +34,8 @@ type route struct {
 	// nav is the name in the navigation, in the group; "" is not in it.
 	nav, group string
 	// needs are the permissions of which the caller must have one to be shown the
-	// link, and the page; none is for all staff. A page that calls the API is refused
-	// by that, and needs none here.
+	// link, and the page; none is for all staff. A page that asks the API for what
+	// needs the permission is refused by that, and needs none here.
 	needs []identity.Permission
 
 	isPublic bool // needs nobody signed in
@@ -192,13 +192,4 @@ func (p *Pages) admit(r *http.Request, route route) error {
 		return errMissing(route.needs)
 	}
 	return nil
-}
-
-// permit tells who has not got a permission before he fills in a form what the API
-// would tell him after.
-func permit(r *http.Request, permission identity.Permission) error {
-	if callerOf(r).May(permission) {
-		return nil
-	}
-	return &problem{Status: http.StatusForbidden, Code: "forbidden", Title: "You may not do this", Detail: "the permission " + string(permission) + " is missing"}
 }

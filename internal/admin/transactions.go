@@ -22,13 +22,15 @@ const (
 )
 
 func (p *Pages) transactionRoutes() []route {
+	// Who may not is told before he fills in a form.
+	pays, undoes := []identity.Permission{identity.TransfersWrite}, []identity.Permission{identity.TransfersUndo}
 	return []route{
 		{pattern: "GET " + transactionsPath, handler: p.showTransactions, nav: "Transactions", group: groupMoney, needs: []identity.Permission{identity.TransactionRead}},
 		{pattern: "GET " + transactionsPath + "/{id}", handler: p.showTransaction},
-		{pattern: "GET " + transactionsPath + "/{id}/reverse", handler: p.showReversal},
+		{pattern: "GET " + transactionsPath + "/{id}/reverse", handler: p.showReversal, needs: undoes},
 		{pattern: "POST " + transactionsPath + "/{id}/reverse", handler: p.reverse},
-		{pattern: "GET " + newTransferPath, handler: p.showNewTransfer},
-		{pattern: "POST " + transfersPath + "/review", handler: p.reviewTransfer},
+		{pattern: "GET " + newTransferPath, handler: p.showNewTransfer, needs: pays},
+		{pattern: "POST " + transfersPath + "/review", handler: p.reviewTransfer, needs: pays},
 		{pattern: "POST " + transfersPath, handler: p.transfer},
 		{pattern: "GET " + Root + "/holds/{id}", handler: p.showHold},
 	}
@@ -251,9 +253,6 @@ func (p *Pages) showNewTransfer(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) renderTransferForm(w http.ResponseWriter, r *http.Request, form transferForm) error {
-	if err := permit(r, identity.TransfersWrite); err != nil {
-		return err
-	}
 	return p.render(w, r, page{title: "Move money", status: form.problem.status()}, transferFormView(form))
 }
 
@@ -265,9 +264,6 @@ type transferReview struct {
 
 // reviewTransfer shows what would be done. It changes nothing.
 func (p *Pages) reviewTransfer(w http.ResponseWriter, r *http.Request) error {
-	if err := permit(r, identity.TransfersWrite); err != nil {
-		return err
-	}
 	review := transferReview{form: transferFormOf(r.PostForm)}
 	for _, side := range []struct {
 		field, id string
@@ -403,9 +399,6 @@ func (p *Pages) showReversal(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) renderReversal(w http.ResponseWriter, r *http.Request, form reversalForm) error {
-	if err := permit(r, identity.TransfersUndo); err != nil {
-		return err
-	}
 	if err := p.get(r, apiPath("transactions", r.PathValue("id")), &form.Transfer); err != nil {
 		return err
 	}

@@ -13,9 +13,9 @@ func TestNewcomersTryItByPlainHTTP(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		v, support := w.visitor(t, w.key(identity.Operator)), w.visitor(t, w.key(identity.Support))
-		page := support.get("/admin/try-it")
-		page.shows(t, http.StatusOK, "Your role opens no accounts")
-		page.hides(t, `action="/admin/try-it/accounts"`)
+		support.get("/admin/try-it").shows(t, http.StatusForbidden, "accounts:write")
+		half := w.visitor(t, w.key(identity.Operator, identity.AccountsRead, identity.AccountsWrite))
+		half.get("/admin/try-it").shows(t, http.StatusOK, "Your role opens no accounts").hides(t, `action="/admin/try-it/accounts"`)
 		support.post("/admin/try-it/accounts", url.Values{"run": {"abcdefgh"}}).shows(t, http.StatusForbidden, "accounts:write")
 
 		first := hiddenIn(t, v.get("/admin/try-it"), "run")
@@ -27,7 +27,7 @@ func TestNewcomersTryItByPlainHTTP(t *testing.T) {
 			}
 		}
 		ann, ben := "try-"+first+"-ann", "try-"+first+"-ben"
-		page = v.get(at)
+		page := v.get(at)
 		page.shows(t, http.StatusOK, "100.00", ann, ben, "/api/v1/transactions/process", "$FLORIN_KEY")
 
 		form := url.Values{"run": {first}, "transactionId": {hiddenIn(t, page, "transactionId")}, "payer": {"ann"}, "amount": {"12.50"}}

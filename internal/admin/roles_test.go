@@ -37,11 +37,13 @@ func (w *world) oneOfEach() map[string]string {
 		"approvals/{id}":        role["approvalId"].(string),
 		"audit/{journal}/{seq}": fmt.Sprintf("%s/%v?at=%s", event["journal"], event["seq"], url.QueryEscape(event["at"].(string))),
 		"campaigns/{id}":        "kitchen-5",
+		"console/saved/{id}":    "qry_none", // the console is off here
 		"customers/{id}":        "ada",
 		"exports/{id}":          w.folder("file:///exports/ledger"),
 		"holds/{id}":            hold,
 		"keys/{id}":             w.key(identity.Support).id,
 		"purchases/{id}":        "inv-1001",
+		"reports/{name}":        "trial-balance",
 		"returns/{id}":          "back-1001",
 		"rewards/{id}":          w.root.get("/api/v1/rewards?purchaseId=inv-1001")["data"].([]any)[0].(object)["rewardId"].(string),
 		"risk/decisions/{id}":   alice.payForReview(from, to, "1500"),

@@ -37,6 +37,7 @@ import (
 	"florin/internal/platform/dbtest/secrets"
 	"florin/internal/platform/ratelimit"
 	"florin/internal/platform/seal"
+	"florin/internal/reporting"
 	"florin/internal/risk"
 	"florin/internal/wallet"
 )
@@ -133,6 +134,7 @@ func newWorld(t *testing.T, databaseURL string, o worldOptions) *world {
 	options := api.Options{
 		Ledger: w.ledger, Exports: export.NewControl(w.db, places, w.time.Now), Authenticate: w.authenticate, Ready: w.db.Ping,
 		Users: w.users, Keys: w.keys, Linked: linked, Wallets: wallets, Cashback: w.cashback, Risk: w.risk, Approvals: w.approvals, Audit: trail,
+		Reports: reporting.NewReports(w.db), Console: reporting.NewConsole(w.db, reporting.ConsoleOptions{Clock: clock.System, Log: trail}),
 		Log: log, Registry: prometheus.NewRegistry(), Version: "test", Clock: w.time.Now, AmountLimits: api.AmountLimitsOf(w.risk), RateLimits: unlimited(),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}

@@ -165,8 +165,5 @@ func lasted(d time.Duration) string {
 	case minutes > 0:
 		return strconv.FormatInt(minutes, 10) + " min"
 	}
-	if seconds == 0 {
-		return "under 1 s"
-	}
 	return strconv.FormatInt(seconds, 10) + " s"
 }

@@ -28,7 +28,7 @@ func (p *Pages) transactionRoutes() []route {
 		{pattern: "GET " + transactionsPath, handler: p.showTransactions, nav: "Transactions", group: groupMoney, needs: []identity.Permission{identity.TransactionRead}},
 		{pattern: "GET " + transactionsPath + "/{id}", handler: p.showTransaction},
 		{pattern: "GET " + transactionsPath + "/{id}/reverse", handler: p.showReversal, needs: undoes},
-		{pattern: "POST " + transactionsPath + "/{id}/reverse", handler: p.reverse},
+		{pattern: "POST " + transactionsPath + "/{id}/reverse", handler: p.reverse, needs: undoes},
 		{pattern: "GET " + newTransferPath, handler: p.showNewTransfer, needs: pays},
 		{pattern: "POST " + transfersPath + "/review", handler: p.reviewTransfer, needs: pays},
 		{pattern: "POST " + transfersPath, handler: p.transfer},

@@ -68,7 +68,7 @@ func TestAModulesTablesAreWrittenByItsOwnQueries(t *testing.T) {
 		"audit_events": "audit", "audit_days": "audit",
 		"risk_rules": "risk", "risk_decisions": "risk", "role_limits": "risk", "approvals": "approval",
 		"wallet_payments": "wallet", "saved_queries": "reporting",
-		"campaigns":       "cashback", "campaign_totals": "cashback", "cashback_programs": "cashback", "cashback_customers": "cashback",
+		"campaigns": "cashback", "campaign_totals": "cashback", "cashback_programs": "cashback", "cashback_customers": "cashback",
 		"customer_spend": "cashback", "tier_changes": "cashback", "segment_members": "cashback", "reward_caps": "cashback",
 		"clicks": "cashback", "purchases": "cashback", "purchase_returns": "cashback", "rewards": "cashback",
 	}

@@ -17,7 +17,7 @@ package admin
 //     In .templ an @component stands at the beginning of a line, or it is text.
 //  8. What may be long (CSV, PDF, JSON) is a plain link to the API: the browser's cookie is good there.
 //  9. `make generate` (or: go tool -modfile=tools/go.mod templ generate -path internal/admin) after each edit of a .templ file.
-// 10. x_test.go: eachWorld, b := w.browser(t, who), b.visit(path), b.screenshot("x"): console errors, CSP and axe findings fail it (world_test.go, browser_test.go).
+// 10. x_test.go: eachWorld (eachLongWorld for what asks little of the engine), b := w.browser(t, who), b.visit(path), b.screenshot("x"): console errors, CSP and axe findings fail it (world_test.go, browser_test.go).
 
 import (
 	"net/http"
@@ -35,8 +35,8 @@ type route struct {
 	// nav is the name in the navigation, in the group; "" is not in it.
 	nav, group string
 	// needs are the permissions of which the caller must have one to be shown the
-	// link, and the page; none is for all staff. A page that calls the API is refused
-	// by that, and needs none here.
+	// link, and the page; none is for all staff. A page that asks the API for what
+	// needs the permission is refused by that, and needs none here.
 	needs []identity.Permission
 
 	isPublic bool // needs nobody signed in

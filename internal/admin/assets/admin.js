@@ -70,9 +70,16 @@
   document.addEventListener("click", async (event) => {
     const copy = event.target.closest("[data-copy]");
     if (copy) {
-      await navigator.clipboard.writeText(copy.dataset.copy);
-      copy.classList.add("copied");
-      setTimeout(() => copy.classList.remove("copied"), 1200);
+      const label = copy.getAttribute("aria-label");
+      let said = "Copied";
+      try { await navigator.clipboard.writeText(copy.dataset.copy); } catch { said = "The browser does not let us copy"; }
+      copy.classList.toggle("copied", said === "Copied");
+      copy.setAttribute("aria-label", said);
+      setTimeout(() => {
+        copy.classList.remove("copied");
+        if (label) copy.setAttribute("aria-label", label);
+        else copy.removeAttribute("aria-label");
+      }, 1200);
       return;
     }
     if (event.target.closest("[data-print]")) print();

@@ -35,7 +35,6 @@ var (
 
 // consoleShown is the console: what there is to ask, what was asked, what was found.
 type consoleShown struct {
-	caller  *caller
 	schema  api.ConsoleSchema
 	library []api.ReadyQuery
 	saved   api.SavedQueryList
@@ -145,7 +144,10 @@ func (p *Pages) showConsole(w http.ResponseWriter, r *http.Request) error {
 
 // renderConsole shows the console, with what was asked, if it was.
 func (p *Pages) renderConsole(w http.ResponseWriter, r *http.Request, s consoleShown) error {
-	s.caller = callerOf(r)
+	status := max(s.problem.status(), s.unsaved.status())
+	if r.Header.Get("Hx-Request") != "" { // our script has the rest
+		return p.render(w, r, page{title: "SQL console", status: status}, consoleResultRegion(&s))
+	}
 	if err := p.get(r, "/api/v1/console/schema", &s.schema); err != nil {
 		return err
 	}
@@ -163,7 +165,7 @@ func (p *Pages) renderConsole(w http.ResponseWriter, r *http.Request, s consoleS
 	if s.limit == "" {
 		s.limit = consoleLimits[1]
 	}
-	return p.render(w, r, page{title: "SQL console", status: max(s.problem.status(), s.unsaved.status())}, consoleView(&s, p.assets.of("console.js")))
+	return p.render(w, r, page{title: "SQL console", status: status}, consoleView(&s, p.assets.of("console.js")))
 }
 
 // take takes over the query that the URL names.

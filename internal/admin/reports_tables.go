@@ -110,7 +110,7 @@ func readTrialBalance(answer []byte) (reportTable, error) {
 		return append([]templ.Component{words(t.Currency)}, balances(t)...)
 	}, nil)
 	switch {
-	case !table.isWhole:
+	case !table.isWhole || len(table.totals) == 0:
 	case len(off) == 0:
 		table.verdict, table.isGood = "Balanced: every currency sums up to zero, before and after.", true
 	default:

@@ -358,7 +358,7 @@ func reportView(s *reportShown) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = field(input{label: "To, with that day", name: "to", kind: "date", value: s.query.Get("to")}, s.problem).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = field(input{label: "To, included", name: "to", kind: "date", value: s.query.Get("to")}, s.problem).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

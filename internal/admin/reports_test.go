@@ -1,0 +1,139 @@
+package admin_test
+
+import (
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"florin/internal/identity"
+)
+
+func TestReportsAreShownForAPeriod(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		// Keys, and not people, whose second factors make time pass here and not in the
+		// database.
+		finance := w.visitor(t, w.key(identity.Finance))
+		finance.get("/admin/reports/daily-volumes").wantText(t, http.StatusOK, "Nothing in this period")
+		owner := w.user(identity.Customer)
+		alice, fees := w.account("alice", "1234567.50", object{"ownerId": owner.id}), w.account("fees", "0", object{"accountType": "REVENUE"})
+		w.root.post("/api/v1/transfers", object{"transactionId": some("order"), "sourceAccountId": alice, "destinationAccountId": fees, "amount": "1000.25", "currency": "USD", "description": harmful})
+
+		finance.get("/admin/reports").wantText(t, http.StatusOK, "Trial balance", "Profit and loss", "Daily volumes", "Customer liabilities", "Statement")
+		finance.get("/admin/reports/trial-balance").wantText(t, http.StatusOK, "Balanced: every currency sums up to zero", "1,233,567.25", alice, "Read at")
+		finance.get("/admin/reports/profit-and-loss").wantText(t, http.StatusOK, fees, "1,000.25", "Profit by currency")
+		finance.get("/admin/reports/customer-liabilities").wantText(t, http.StatusOK, "Owed to customers", "1,233,567.25", "Wallet")
+		finance.get("/admin/reports/daily-volumes").wantText(t, http.StatusOK, w.time.Now().UTC().Format(time.DateOnly), "1,000.25", "USD by day")
+		finance.get("/admin/reports/statement").wantText(t, http.StatusOK, "Whose statement?").wantNot(t, "format=csv")
+		for _, of := range []string{"accountId=" + alice, "ownerId=" + owner.id} {
+			finance.get("/admin/reports/statement?"+of).wantText(t, http.StatusOK, alice, fees, "-1,000.25", "format=pdf", "&lt;script&gt;").wantNot(t, "<script>alert")
+		}
+
+		// Another time has other figures, and what makes no sense is said in place.
+		finance.get("/admin/reports/profit-and-loss?from=2020-01-01&to=2020-01-31").wantText(t, http.StatusOK, "2020-01-01 00:00 to 2020-02-01 00:00 UTC").wantNot(t, "1,000.25")
+		finance.get("/admin/reports/trial-balance?from=2026-02-01&to=2026-01-01").wantText(t, http.StatusBadRequest, "must be before to")
+		finance.get("/admin/reports/trial-balance?from="+url.QueryEscape(harmful)).wantText(t, http.StatusBadRequest).wantNot(t, "<script>alert")
+		finance.get("/admin/reports/statement?accountId="+some("nobody")).wantText(t, http.StatusNotFound, "There is no such account", "Show")
+		finance.get("/admin/reports/nonsense").wantText(t, http.StatusNotFound, "There is no such page")
+
+		// Who may, and what he is shown of it.
+		w.visitor(t, w.key(identity.Operator)).get("/admin/reports/trial-balance").wantText(t, http.StatusOK, `href="/admin/reports"`).wantNot(t, `href="/admin/console"`)
+		support := w.visitor(t, w.key(identity.Support))
+		support.get("/admin/reports/trial-balance").wantText(t, http.StatusForbidden, "reports:read")
+		support.get("/admin/accounts").wantText(t, http.StatusOK).wantNot(t, `href="/admin/reports"`, `href="/admin/console"`)
+	})
+}
+
+func TestALongReportIsCutAndItsFileIsNot(t *testing.T) {
+	t.Parallel()
+	eachLongWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		for range 6 {
+			accounts := make([]object, 100)
+			for i := range accounts {
+				accounts[i] = object{"accountId": some("acc"), "currency": "USD", "accountType": "WALLET", "balance": "1.00"}
+			}
+			for _, account := range accounts {
+				w.root.post("/api/v1/accounts", account)
+			}
+		}
+		finance := w.visitor(t, w.key(identity.Finance))
+		page := finance.get("/admin/reports/trial-balance")
+		page.wantText(t, http.StatusOK, "The first 500 lines", "Balanced", "The CSV has all of them")
+		if rows := strings.Count(page.body, `<th scope="row">`); rows != 501 { // and the sum
+			t.Errorf("%d rows are shown", rows)
+		}
+		lines, err := csv.NewReader(strings.NewReader(finance.get(linkIn(t, page.body, "format=csv")).body)).ReadAll()
+		if err != nil || len(lines) < 603 {
+			t.Errorf("the file has %d lines: %v", len(lines), err)
+		}
+	})
+}
+
+// linkIn is the first link of a page that has some text in it.
+func linkIn(t *testing.T, body, with string) string {
+	t.Helper()
+	for _, part := range strings.Split(body, `href="`)[1:] {
+		if href, _, _ := strings.Cut(part, `"`); strings.Contains(href, with) {
+			return strings.ReplaceAll(href, "&amp;", "&")
+		}
+	}
+	t.Fatalf("no link with %q", with)
+	return ""
+}
+
+func TestReportsAreReadInTheBrowser(t *testing.T) {
+	t.Parallel()
+	eachLongWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+		b := w.browser(t, w.key(identity.Finance))
+		b.visit("/admin/reports/trial-balance")
+		b.screenshot("reports-trial-balance-none")
+		owner := w.user(identity.Customer)
+		bank := w.account("bank", "0", object{"accountType": "ASSET", "overdraftLimit": nil})
+		shop, fees := w.account("shop", "0", object{"accountType": "MERCHANT"}), w.account("fees", "0", object{"accountType": "REVENUE"})
+		costs := w.account("costs", "0", object{"accountType": "EXPENSE", "overdraftLimit": "500.00"})
+		alice := w.account("alice", "98765.50", object{"ownerId": owner.id})
+		w.account("yuki", "1250000", object{"currency": "JPY"})
+		for i := range 12 {
+			w.pay(alice, shop, fmt.Sprintf("%d.25", 100+i*37))
+			w.pay(shop, fees, "2.90")
+		}
+		w.pay(costs, bank, "120.00")
+
+		b.visit("/admin/reports")
+		b.screenshot("reports")
+		b.click(`a[href="/admin/reports/trial-balance"]`)
+		b.wants("Balanced")
+		b.screenshot("reports-trial-balance")
+		b.click(`.periods a:nth-child(2)`)
+		b.wants("Nothing in this period")
+		for _, name := range []string{"profit-and-loss", "customer-liabilities", "daily-volumes"} {
+			b.visit("/admin/reports/" + name)
+			b.screenshot("reports-" + name)
+		}
+		b.visit("/admin/reports/statement")
+		b.wants("Whose statement?")
+		b.screenshot("reports-statement-none")
+		b.fill("#f-accountId", alice)
+		b.click(`main form.filters button`)
+		b.wants("95,120.50")
+		b.screenshot("reports-statement")
+
+		// On paper: no navigation, black on white.
+		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}); err != nil {
+			t.Fatal(err)
+		}
+		var onPaper string
+		b.evaluate(`getComputedStyle(document.querySelector("nav")?.closest(".side")).display + " " + getComputedStyle(document.body).backgroundColor + " " + getComputedStyle(document.querySelector("td a")).color`, &onPaper)
+		if onPaper != "none rgb(255, 255, 255) rgb(0, 0, 0)" {
+			t.Errorf("on paper: %s", onPaper)
+		}
+		b.picture("reports-statement-print")
+	})
+}

@@ -18,8 +18,8 @@ type chart struct {
 	isBars bool   // bars that stand on each other, else a line that keeps its value until the next
 	// isOfDays says that each time is a day of UTC.
 	isOfDays bool
-	times  []time.Time
-	series []chartSeries // each with a value for each time
+	times    []time.Time
+	series   []chartSeries // each with a value for each time
 
 	low, high decimal.Decimal // set by measured
 }

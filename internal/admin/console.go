@@ -211,10 +211,11 @@ func (p *Pages) runQuery(w http.ResponseWriter, r *http.Request) error {
 		limit, _ := strconv.Atoi(s.limit) // one of those above
 		body = api.ConsoleQuery{Query: s.query, Limit: limit, Format: "json"}
 	}
-	if err := p.call(r, http.MethodPost, path, body, s.result); err != nil {
-		if r.Context().Err() != nil {
-			return nil // he cancelled it, and nobody is there to be told
-		}
+	err := p.call(r, http.MethodPost, path, body, s.result)
+	if r.Context().Err() != nil {
+		return nil // he cancelled it, and nobody is there to be told
+	}
+	if err != nil {
 		return p.refuseQuery(w, r, s, err)
 	}
 	return p.renderConsole(w, r, s)

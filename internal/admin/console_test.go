@@ -152,7 +152,7 @@ func TestAQueryIsWrittenRunAndDrawnInTheBrowser(t *testing.T) {
 		w.pay(alice, shop, "12.50")
 		b := w.browser(t, w.staff(identity.Finance))
 		b.visit("/admin/console")
-		b.screenshot("console")
+		b.picture("console")
 
 		// Names are completed: a view, then its columns by an alias.
 		b.do("focus", chromedp.Focus(chromedp.CSS("#f-query")))
@@ -192,14 +192,16 @@ func TestAQueryIsWrittenRunAndDrawnInTheBrowser(t *testing.T) {
 		b.fill("#f-query", "SELECT * FROM reporting.transfers WHERE transfer_id = 'x'")
 		b.click(`button[value="explain"]`)
 		b.wants("Scan")
-		b.screenshot("console-plan")
+		b.check()
+		b.picture("console-plan")
 
 		// What is cancelled ends in the database: the next one would be refused as the
 		// second else, for half a minute.
 		b.fill("#f-query", "SELECT pg_sleep(25)")
 		b.click(`button[value="run"]`)
 		b.wants("Running")
-		b.screenshot("console-running")
+		b.check()
+		b.picture("console-running")
 		b.click("[data-cancel]")
 		b.wants("Cancelled: ")
 		b.fill("#f-query", "SELECT 'then ' || 'this'")
@@ -214,20 +216,22 @@ func TestAQueryIsWrittenRunAndDrawnInTheBrowser(t *testing.T) {
 		b.fill("#f-name", "Then this")
 		b.click(`.titled button.primary`)
 		b.wants("The query is saved.")
-		b.screenshot("console-saved")
+		b.check()
+		b.picture("console-saved")
 		b.click(".head details.ask > summary")
 		b.click(".head details.ask button[type=submit]")
 		b.wants("The query is deleted.")
 		b.visit("/admin/console?library=trial-balance")
 		b.click(`button[value="run"]`)
 		b.wants("debit_balances")
-		b.screenshot("console-library")
+		b.phone()
+		b.check()
+		b.picture("console-library")
 
 		b.withoutScripts()
 		b.visit("/admin/console?library=house-accounts")
 		b.click(`button[value="run"]`)
 		b.wants("fees-")
-		b.phone()
 		b.picture("console-without-scripts")
 	})
 }

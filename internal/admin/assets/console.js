@@ -21,6 +21,7 @@
   const result = () => document.querySelector("[data-result]");
   const runButton = form.querySelector('button[value="run"]');
   const cancelButton = form.querySelector("[data-cancel]");
+  const others = [...form.querySelectorAll('button[value="explain"]:enabled, [data-csv]:enabled')];
   const state = form.querySelector("[data-state]");
   const elapsed = form.querySelector("[data-elapsed]");
 
@@ -30,6 +31,7 @@
     const hadFocus = document.activeElement === from;
     from.hidden = true;
     to.hidden = false;
+    for (const other of others) other.disabled = isRunning;
     if (hadFocus) to.focus();
     state.textContent = text;
     elapsed.textContent = "";
@@ -39,13 +41,14 @@
   async function run(submitter) {
     if (running) return;
     running = new AbortController();
+    const asked = new URLSearchParams(new FormData(form, submitter)); // before its button is disabled
     const began = Date.now();
     const ticking = setInterval(() => { elapsed.textContent = `${Math.round((Date.now() - began) / 1000)} s`; }, 1000);
     turn(true, "Running");
     let ended = "";
     try {
       const response = await fetch(form.getAttribute("action"), {
-        method: "POST", body: new URLSearchParams(new FormData(form, submitter)), headers: { "HX-Request": "true" }, signal: running.signal,
+        method: "POST", body: asked, headers: { "HX-Request": "true" }, signal: running.signal,
       });
       const elsewhere = response.headers.get("HX-Redirect");
       if (elsewhere) location.assign(elsewhere);
@@ -167,7 +170,7 @@
     list.style.left = "0"; // where it is as wide as it wants
     const style = getComputedStyle(editor);
     const pen = document.createElement("canvas").getContext("2d");
-    pen.font = style.font;
+    pen.font = `${style.fontSize} ${style.fontFamily}`; // style.font is "" where it has figures of one width
     const before = editor.value.slice(0, open.from).split("\n");
     const line = parseFloat(style.lineHeight);
     const left = parseFloat(style.paddingLeft) + pen.measureText(before.at(-1)).width - editor.scrollLeft;
@@ -207,7 +210,7 @@
     else close();
   });
   editor.addEventListener("blur", close);
-  addEventListener("resize", close);
+  addEventListener("resize", () => { if (open) place(); });
   editor.addEventListener("scroll", close);
   editor.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {

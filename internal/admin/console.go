@@ -213,7 +213,7 @@ func (p *Pages) runQuery(w http.ResponseWriter, r *http.Request) error {
 	}
 	err := p.call(r, http.MethodPost, path, body, s.result)
 	if r.Context().Err() != nil {
-		return nil // he cancelled it, and nobody is there to be told
+		return nil //nolint:nilerr // he cancelled it, and nobody is there to be told
 	}
 	if err != nil {
 		return p.refuseQuery(w, r, s, err)

@@ -106,10 +106,9 @@ type place struct{ character, line, column int }
 
 var consolePosition = regexp.MustCompile(`at character (\d+)\)`)
 
-// wrongAt is the place that the refusal names; nil when it names none. A plan is
-// asked for by another text, whose places are others.
+// wrongAt is the place that the refusal names; nil when it names none.
 func (s *consoleShown) wrongAt() *place {
-	if s.problem == nil || s.isExplain {
+	if s.problem == nil {
 		return nil
 	}
 	found := consolePosition.FindStringSubmatch(s.problem.Detail)

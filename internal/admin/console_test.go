@@ -74,29 +74,29 @@ func TestTheConsoleRunsWhatIsPosted(t *testing.T) {
 			}
 			return finance.post("/admin/console", form)
 		}
-		finance.get("/admin/console").wantText(t, http.StatusOK, "Nothing has been run yet", "Trial balance", "daily_volumes", "available").wantNot(t, "reporting role")
-		run("SELECT 1234.50 AS amount, NULL AS nothing, '"+harmful+"' AS text").
-			wantText(t, http.StatusOK, "1 row<", "1234.50", `class="null"`, "&lt;script&gt;", "SELECT 1234.50 AS amount").wantNot(t, "<script>alert", "There is more")
-		run("SELECT * FROM generate_series(1, 101)").wantText(t, http.StatusOK, "There is more than these 100 rows")
-		run("SELECT * FROM reporting.accounts WHERE false").wantText(t, http.StatusOK, "No rows")
-		run("SELECT * FROM reporting.accounts", "do", "explain").wantText(t, http.StatusOK, "Plan", "can")
-		run("SELECT 1\r\n  FROM nowhere").wantText(t, http.StatusUnprocessableEntity, "nowhere", "SELECT 1\n  FROM nowhere")
-		run("SELECT * FROM public.users").wantText(t, http.StatusUnprocessableEntity, "SQLSTATE 42501")
-		run("").wantText(t, http.StatusBadRequest, "is required")
+		finance.get("/admin/console").shows(t, http.StatusOK, "Nothing has been run yet", "Trial balance", "daily_volumes", "available").hides(t, "reporting role")
+		run("SELECT 1234.50 AS amount, NULL AS nothing, '"+scriptText+"' AS text").
+			shows(t, http.StatusOK, "1 row<", "1234.50", `class="null"`, "&lt;script&gt;", "SELECT 1234.50 AS amount").hides(t, "There is more")
+		run("SELECT * FROM generate_series(1, 101)").shows(t, http.StatusOK, "There is more than these 100 rows")
+		run("SELECT * FROM reporting.accounts WHERE false").shows(t, http.StatusOK, "No rows")
+		run("SELECT * FROM reporting.accounts", "do", "explain").shows(t, http.StatusOK, "Plan", "can")
+		run("SELECT 1\r\n  FROM nowhere").shows(t, http.StatusUnprocessableEntity, "nowhere", "SELECT 1\n  FROM nowhere")
+		run("SELECT * FROM public.users").shows(t, http.StatusUnprocessableEntity, "SQLSTATE 42501")
+		run("").shows(t, http.StatusBadRequest, "is required")
 
 		// The file is streamed through the page; what is refused comes back as the page.
 		file := finance.post("/admin/console/csv", url.Values{"query": {"SELECT 1 AS n, '=1+1' AS t"}})
 		if file.status != http.StatusOK || file.body != "n,t\r\n1,'=1+1\r\n" || !strings.HasPrefix(file.header.Get("Content-Type"), "text/csv") || !strings.Contains(file.header.Get("Content-Disposition"), ".csv") {
 			t.Errorf("%d %v %q", file.status, file.header, file.body)
 		}
-		finance.post("/admin/console/csv", url.Values{"query": {"SELEC"}}).wantText(t, http.StatusUnprocessableEntity, "SQL console", "SELEC", "SQLSTATE 42601")
+		finance.post("/admin/console/csv", url.Values{"query": {"SELEC"}}).shows(t, http.StatusUnprocessableEntity, "SQL console", "SELEC", "SQLSTATE 42601")
 
 		for _, role := range []identity.Role{identity.Operator, identity.Support} {
 			other := w.visitor(t, w.staff(role))
-			other.get("/admin/console").wantText(t, http.StatusForbidden, "console:use")
-			other.post("/admin/console", url.Values{"query": {"SELECT 1"}}).wantText(t, http.StatusForbidden, "console:use")
-			other.post("/admin/console/csv", url.Values{"query": {"SELECT 1"}}).wantText(t, http.StatusForbidden, "console:use")
-			other.post("/admin/console/saved", url.Values{"query": {"SELECT 1"}, "name": {"x"}}).wantText(t, http.StatusForbidden, "console:use")
+			other.get("/admin/console").shows(t, http.StatusForbidden, "console:use")
+			other.post("/admin/console", url.Values{"query": {"SELECT 1"}}).shows(t, http.StatusForbidden, "console:use")
+			other.post("/admin/console/csv", url.Values{"query": {"SELECT 1"}}).shows(t, http.StatusForbidden, "console:use")
+			other.post("/admin/console/saved", url.Values{"query": {"SELECT 1"}, "name": {"x"}}).shows(t, http.StatusForbidden, "console:use")
 		}
 	})
 }
@@ -109,7 +109,7 @@ func TestTheConsoleSaysHowToSwitchItOn(t *testing.T) {
 		b.wants("Queries can't be run yet.")
 		b.wants("florin reporting role")
 		b.screenshot("console-off")
-		w.visitor(t, w.root).post("/admin/console", url.Values{"query": {"SELECT 1"}}).wantText(t, http.StatusConflict, `role="alert"`, "SELECT 1")
+		w.visitor(t, w.root).post("/admin/console", url.Values{"query": {"SELECT 1"}}).shows(t, http.StatusConflict, `role="alert"`, "SELECT 1")
 	})
 }
 
@@ -117,29 +117,29 @@ func TestSavedQueriesAreKeptSharedAndDeleted(t *testing.T) {
 	t.Parallel()
 	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		one, two := w.visitor(t, w.staff(identity.Finance)), w.visitor(t, w.staff(identity.Finance))
-		name := some("Money") + " " + harmful
+		name := some("Money") + " " + scriptText
 		form := url.Values{"query": {"SELECT 42"}, "name": {name}}
-		one.post("/admin/console/saved", url.Values{"query": {"SELECT 42"}, "name": {" "}}).wantText(t, http.StatusBadRequest, "must have 1 to 100 characters", "SELECT 42")
+		one.post("/admin/console/saved", url.Values{"query": {"SELECT 42"}, "name": {" "}}).shows(t, http.StatusBadRequest, "must have 1 to 100 characters", "SELECT 42")
 		made := one.post("/admin/console/saved", form)
-		made.wantText(t, http.StatusSeeOther)
+		made.shows(t, http.StatusSeeOther)
 		at := made.header.Get("Location")
 		own := "/admin/console/saved/" + strings.TrimPrefix(at, "/admin/console?saved=")
-		one.get(at).wantText(t, http.StatusOK, "SELECT 42", "&lt;script&gt;", "Save the changes", "Delete the query").wantNot(t, "<script>alert")
-		two.get(at).wantText(t, http.StatusNotFound, "There is no such saved query")
+		one.get(at).shows(t, http.StatusOK, "SELECT 42", "&lt;script&gt;", "Save the changes", "Delete the query").hides(t)
+		two.get(at).shows(t, http.StatusNotFound, "There is no such saved query")
 		form.Set("isShared", "yes")
 		form.Set("version", "1")
-		one.post(own, form).wantText(t, http.StatusSeeOther)
-		two.get(at).wantText(t, http.StatusOK, "Shared with you", "SELECT 42").wantNot(t, "Save the changes", "Delete the query")
+		one.post(own, form).shows(t, http.StatusSeeOther)
+		two.get(at).shows(t, http.StatusOK, "Shared with you", "SELECT 42").hides(t, "Save the changes", "Delete the query")
 		form.Set("name", "Stale")
-		one.post(own, form).wantText(t, http.StatusConflict, `role="alert"`, "version")
-		two.post(own, form).wantText(t, http.StatusNotFound, "saved_query_not_found")
-		two.post(own+"/delete", nil).wantText(t, http.StatusSeeOther) // and nothing is deleted
-		one.get(at).wantText(t, http.StatusOK)
+		one.post(own, form).shows(t, http.StatusConflict, `role="alert"`, "version")
+		two.post(own, form).shows(t, http.StatusNotFound, "saved_query_not_found")
+		two.post(own+"/delete", nil).shows(t, http.StatusSeeOther) // and nothing is deleted
+		one.get(at).shows(t, http.StatusOK)
 		for range 2 {
-			one.post(own+"/delete", nil).wantText(t, http.StatusSeeOther)
+			one.post(own+"/delete", nil).shows(t, http.StatusSeeOther)
 		}
-		one.get(at).wantText(t, http.StatusNotFound)
-		one.get("/admin/console?library=nonsense").wantText(t, http.StatusNotFound, "There is no such ready query")
+		one.get(at).shows(t, http.StatusNotFound)
+		one.get("/admin/console?library=nonsense").shows(t, http.StatusNotFound, "There is no such ready query")
 	})
 }
 

@@ -167,7 +167,7 @@ func readDailyVolumes(answer []byte, _ url.Values) (reportTable, error) {
 }
 
 func volumes(t api.DailyVolumesTotal) []templ.Component {
-	return []templ.Component{count(t.Completed), money(t.Volume, t.Currency), count(t.Failed), count(t.Unfinished)}
+	return []templ.Component{words(number(t.Completed)), money(t.Volume, t.Currency), words(number(t.Failed)), words(number(t.Unfinished))}
 }
 
 const (
@@ -230,7 +230,7 @@ func readCustomerLiabilities(answer []byte, _ url.Values) (reportTable, error) {
 
 func liabilities(t api.CustomerLiabilitiesTotal) []templ.Component {
 	return []templ.Component{
-		count(t.Accounts), money(t.Opening, t.Currency), money(t.Closing, t.Currency), money(t.OwedToCustomers, t.Currency), money(t.OwedByCustomers, t.Currency),
+		words(number(t.Accounts)), money(t.Opening, t.Currency), money(t.Closing, t.Currency), money(t.OwedToCustomers, t.Currency), money(t.OwedByCustomers, t.Currency),
 	}
 }
 

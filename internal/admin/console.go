@@ -35,7 +35,6 @@ var (
 
 // consoleShown is the console: what there is to ask, what was asked, what was found.
 type consoleShown struct {
-	caller  *caller
 	schema  api.ConsoleSchema
 	library []api.ReadyQuery
 	saved   api.SavedQueryList
@@ -107,10 +106,9 @@ type place struct{ character, line, column int }
 
 var consolePosition = regexp.MustCompile(`at character (\d+)\)`)
 
-// wrongAt is the place that the refusal names; nil when it names none. A plan is
-// asked for by another text, whose places are others.
+// wrongAt is the place that the refusal names; nil when it names none.
 func (s *consoleShown) wrongAt() *place {
-	if s.problem == nil || s.isExplain {
+	if s.problem == nil {
 		return nil
 	}
 	found := consolePosition.FindStringSubmatch(s.problem.Detail)
@@ -145,7 +143,10 @@ func (p *Pages) showConsole(w http.ResponseWriter, r *http.Request) error {
 
 // renderConsole shows the console, with what was asked, if it was.
 func (p *Pages) renderConsole(w http.ResponseWriter, r *http.Request, s consoleShown) error {
-	s.caller = callerOf(r)
+	status := max(s.problem.status(), s.unsaved.status())
+	if r.Header.Get("Hx-Request") != "" { // our script has the rest
+		return p.render(w, r, page{title: "SQL console", status: status}, consoleResultRegion(&s))
+	}
 	if err := p.get(r, "/api/v1/console/schema", &s.schema); err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func (p *Pages) renderConsole(w http.ResponseWriter, r *http.Request, s consoleS
 	if s.limit == "" {
 		s.limit = consoleLimits[1]
 	}
-	return p.render(w, r, page{title: "SQL console", status: max(s.problem.status(), s.unsaved.status())}, consoleView(&s, p.assets.of("console.js")))
+	return p.render(w, r, page{title: "SQL console", status: status}, consoleView(&s, p.assets.of("console.js")))
 }
 
 // take takes over the query that the URL names.
@@ -209,10 +210,11 @@ func (p *Pages) runQuery(w http.ResponseWriter, r *http.Request) error {
 		limit, _ := strconv.Atoi(s.limit) // one of those above
 		body = api.ConsoleQuery{Query: s.query, Limit: limit, Format: "json"}
 	}
-	if err := p.call(r, http.MethodPost, path, body, s.result); err != nil {
-		if r.Context().Err() != nil {
-			return nil // he cancelled it, and nobody is there to be told
-		}
+	err := p.call(r, http.MethodPost, path, body, s.result)
+	if r.Context().Err() != nil {
+		return nil //nolint:nilerr // he cancelled it, and nobody is there to be told
+	}
+	if err != nil {
 		return p.refuseQuery(w, r, s, err)
 	}
 	return p.renderConsole(w, r, s)

@@ -39,7 +39,7 @@ type report struct {
 	totals   string // what its sums are of
 	hasPDF   bool
 	isOfOne  bool // of an account, or an owner
-	read     func(answer []byte) (reportTable, error)
+	read     func(answer []byte, asked url.Values) (reportTable, error)
 }
 
 var reports = []report{
@@ -161,7 +161,7 @@ func (p *Pages) readReport(r *http.Request, shown *reportShown) error {
 	if err != nil {
 		return err
 	}
-	table, err := shown.read(got.body.Bytes())
+	table, err := shown.read(got.body.Bytes(), shown.query)
 	if err != nil && !got.isCut {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -95,7 +96,7 @@ func columnsOf(titles ...string) []reportColumn {
 	return columns
 }
 
-func readTrialBalance(answer []byte) (reportTable, error) {
+func readTrialBalance(answer []byte, _ url.Values) (reportTable, error) {
 	table := reportTable{
 		columns:      columnsOf("Account", "Type", "#Opening", "#Debits", "#Credits", "#Closing"),
 		totalColumns: columnsOf("Currency", "#Opening", "#Debits", "#Credits", "#Closing"),
@@ -110,7 +111,7 @@ func readTrialBalance(answer []byte) (reportTable, error) {
 		return append([]templ.Component{words(t.Currency)}, balances(t)...)
 	}, nil)
 	switch {
-	case !table.isWhole:
+	case !table.isWhole || len(table.totals) == 0:
 	case len(off) == 0:
 		table.verdict, table.isGood = "Balanced: every currency sums up to zero, before and after.", true
 	default:
@@ -128,7 +129,7 @@ func isZero(amount api.Money) bool {
 	return err == nil && value.IsZero()
 }
 
-func readProfitAndLoss(answer []byte) (reportTable, error) {
+func readProfitAndLoss(answer []byte, _ url.Values) (reportTable, error) {
 	table := reportTable{
 		columns:      columnsOf("Account", "Type", "#Debits", "#Credits", "#Adds to the profit"),
 		totalColumns: columnsOf("Currency", "#Income", "#Expenses", "#Profit"),
@@ -144,7 +145,7 @@ func readProfitAndLoss(answer []byte) (reportTable, error) {
 	return table, err
 }
 
-func readDailyVolumes(answer []byte) (reportTable, error) {
+func readDailyVolumes(answer []byte, _ url.Values) (reportTable, error) {
 	table := reportTable{
 		columns:      columnsOf("Day (UTC)", "Kind", "#Completed", "#Volume", "#Failed", "#Unfinished"),
 		totalColumns: columnsOf("Currency", "#Completed", "#Volume", "#Failed", "#Unfinished"),
@@ -166,7 +167,7 @@ func readDailyVolumes(answer []byte) (reportTable, error) {
 }
 
 func volumes(t api.DailyVolumesTotal) []templ.Component {
-	return []templ.Component{count(t.Completed), money(t.Volume, t.Currency), count(t.Failed), count(t.Unfinished)}
+	return []templ.Component{words(number(t.Completed)), money(t.Volume, t.Currency), words(number(t.Failed)), words(number(t.Unfinished))}
 }
 
 const (
@@ -214,7 +215,7 @@ func (v volumesByDay) charts(head api.ReportHead) (charts []chart) {
 	return charts
 }
 
-func readCustomerLiabilities(answer []byte) (reportTable, error) {
+func readCustomerLiabilities(answer []byte, _ url.Values) (reportTable, error) {
 	table := reportTable{
 		columns:      columnsOf("Type", "#Accounts", "#Opening", "#Closing", "#Owed to customers", "#Owed by customers"),
 		totalColumns: columnsOf("Currency", "#Accounts", "#Opening", "#Closing", "#Owed to customers", "#Owed by customers"),
@@ -229,20 +230,29 @@ func readCustomerLiabilities(answer []byte) (reportTable, error) {
 
 func liabilities(t api.CustomerLiabilitiesTotal) []templ.Component {
 	return []templ.Component{
-		count(t.Accounts), money(t.Opening, t.Currency), money(t.Closing, t.Currency), money(t.OwedToCustomers, t.Currency), money(t.OwedByCustomers, t.Currency),
+		words(number(t.Accounts)), money(t.Opening, t.Currency), money(t.Closing, t.Currency), money(t.OwedToCustomers, t.Currency), money(t.OwedByCustomers, t.Currency),
 	}
 }
 
-func readStatement(answer []byte) (reportTable, error) {
+// readStatement leaves out the account where there is one alone.
+func readStatement(answer []byte, asked url.Values) (reportTable, error) {
+	isOfOwner := asked.Get("ownerId") != ""
 	table := reportTable{
-		columns:      columnsOf("Time", "Account", "Transaction", "Kind", "Counterparty", "Description", "#Amount", "#Balance"),
+		columns:      columnsOf("Time", "Transaction", "Counterparty", "#Amount", "#Balance", "Kind", "Description"),
 		totalColumns: columnsOf("Account", "#Opening", "#Debits", "#Credits", "#Closing"),
 	}
+	if isOfOwner {
+		table.columns = slices.Insert(table.columns, 1, columnsOf("Account")...)
+	}
 	err := fill(&table, answer, func(l api.StatementReportLine) []templ.Component {
-		return []templ.Component{
-			timeAt(l.At), idLink(l.AccountID, pagePath("accounts", l.AccountID)), idLink(l.TransactionID, pagePath("transactions", l.TransactionID)), words(spoken(l.Kind)),
-			idLink(l.Counterparty, pagePath("accounts", l.Counterparty)), words(l.Description), money(l.Amount, l.Currency), money(l.Balance, l.Currency),
+		cells := []templ.Component{
+			timeAt(l.At), idLink(l.TransactionID, pagePath("transactions", l.TransactionID)), idLink(l.Counterparty, pagePath("accounts", l.Counterparty)),
+			money(l.Amount, l.Currency), money(l.Balance, l.Currency), words(spoken(l.Kind)), words(l.Description),
 		}
+		if isOfOwner {
+			cells = slices.Insert(cells, 1, idLink(l.AccountID, pagePath("accounts", l.AccountID)))
+		}
+		return cells
 	}, func(t api.StatementReportTotal) []templ.Component {
 		return append([]templ.Component{idLink(t.AccountID, pagePath("accounts", t.AccountID))}, balances(t.TrialBalanceTotal)...)
 	}, nil)

@@ -37,7 +37,7 @@ func (w *world) oneOfEach() map[string]string {
 		"approvals/{id}":        role["approvalId"].(string),
 		"audit/{journal}/{seq}": fmt.Sprintf("%s/%v?at=%s", event["journal"], event["seq"], url.QueryEscape(event["at"].(string))),
 		"campaigns/{id}":        "kitchen-5",
-		"console/saved/{id}":    "qry_none", // the console is off here
+		"console/saved/{id}":    w.root.post("/api/v1/console/saved", object{"name": "Ours", "query": "SELECT 1"})["queryId"].(string),
 		"customers/{id}":        "ada",
 		"exports/{id}":          w.folder("file:///exports/ledger"),
 		"holds/{id}":            hold,

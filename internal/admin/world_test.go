@@ -86,6 +86,7 @@ type worldOptions struct {
 	isFresh      bool // on a database of the test's own
 	isLong       bool // and asks little of the engine: not on CockroachDB, unless that is asked for
 	secondPerson []approval.Operation
+	hasConsole   bool               // with a role of its own; see consoleURL
 	api          func(*api.Options) // changes the options of the API at last
 }
 
@@ -134,7 +135,7 @@ func newWorld(t *testing.T, databaseURL string, o worldOptions) *world {
 	options := api.Options{
 		Ledger: w.ledger, Exports: export.NewControl(w.db, places, w.time.Now), Authenticate: w.authenticate, Ready: w.db.Ping,
 		Users: w.users, Keys: w.keys, Linked: linked, Wallets: wallets, Cashback: w.cashback, Risk: w.risk, Approvals: w.approvals, Audit: trail,
-		Reports: reporting.NewReports(w.db), Console: reporting.NewConsole(w.db, reporting.ConsoleOptions{Clock: clock.System, Log: trail}),
+		Reports: reporting.NewReports(w.db), Console: reporting.NewConsole(w.db, reporting.ConsoleOptions{URL: w.consoleURL(o, databaseURL), Clock: clock.System, Log: trail}),
 		Log: log, Registry: prometheus.NewRegistry(), Version: "test", Clock: w.time.Now, AmountLimits: api.AmountLimitsOf(w.risk), RateLimits: unlimited(),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}

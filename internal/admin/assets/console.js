@@ -10,64 +10,73 @@
   }
   for (const part of form.querySelectorAll("[data-with-script]")) part.hidden = false;
 
+  // Where there is little room, what is on the shelves would stand before the result.
+  if (!matchMedia("(min-width: 72rem)").matches) {
+    for (const shelf of document.querySelectorAll(".shelf[open]")) shelf.open = false;
+  }
+
   // Running.
 
   let running = null;
   const result = () => document.querySelector("[data-result]");
+  const runButton = form.querySelector('button[value="run"]');
+  const cancelButton = form.querySelector("[data-cancel]");
+  const others = [...form.querySelectorAll('button[value="explain"]:enabled, [data-csv]:enabled')];
+  const state = form.querySelector("[data-state]");
+  const elapsed = form.querySelector("[data-elapsed]");
 
-  function say(text, buttons) {
-    const told = document.createElement("div");
-    told.className = "running";
-    const words = document.createElement("p");
-    words.textContent = text;
-    words.setAttribute("role", "status");
-    told.append(words, ...buttons);
-    result().replaceChildren(told);
-    return words;
+  // turn shows whether a query runs: the button to cancel it stands where it was begun.
+  function turn(isRunning, text) {
+    const [from, to] = isRunning ? [runButton, cancelButton] : [cancelButton, runButton];
+    const hadFocus = document.activeElement === from;
+    from.hidden = true;
+    to.hidden = false;
+    for (const other of others) other.disabled = isRunning;
+    if (hadFocus) to.focus();
+    state.textContent = text;
+    elapsed.textContent = "";
+    result().setAttribute("aria-busy", String(isRunning));
   }
 
   async function run(submitter) {
     if (running) return;
     running = new AbortController();
-    const cancel = document.createElement("button");
-    cancel.type = "button";
-    cancel.textContent = "Cancel";
-    cancel.dataset.cancel = "";
-    cancel.addEventListener("click", () => running?.abort());
-    const clock = document.createElement("span");
-    clock.className = "muted";
-    say("Running …", [clock, cancel]);
+    const asked = new URLSearchParams(new FormData(form, submitter)); // before its button is disabled
     const began = Date.now();
-    const ticking = setInterval(() => { clock.textContent = `${Math.round((Date.now() - began) / 1000)} s`; }, 1000);
+    const ticking = setInterval(() => { elapsed.textContent = `${Math.round((Date.now() - began) / 1000)} s`; }, 1000);
+    turn(true, "Running");
+    let ended = "";
     try {
       const response = await fetch(form.getAttribute("action"), {
-        method: "POST", body: new URLSearchParams(new FormData(form, submitter)), signal: running.signal,
+        method: "POST", body: asked, headers: { "HX-Request": "true" }, signal: running.signal,
       });
-      const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      const found = page.querySelector("[data-result]");
-      if (found) show(found, page);
-      else { // signed out, or refused: the page that says so
-        running = null;
-        HTMLFormElement.prototype.submit.call(form);
-      }
+      const elsewhere = response.headers.get("HX-Redirect");
+      if (elsewhere) location.assign(elsewhere);
+      else show(new DOMParser().parseFromString(await response.text(), "text/html"));
     } catch (error) {
-      say(error.name === "AbortError" ? "Cancelled. The database was told to stop." : "The server can't be reached. Run it again.", []);
+      ended = error.name === "AbortError" ? "Cancelled: the database was told to stop." : "The server can't be reached. Run it again.";
     } finally {
       clearInterval(ticking);
       running = null;
+      turn(false, ended);
     }
   }
 
-  function show(found, page) {
-    const old = result();
-    const fresh = document.adoptNode(found);
-    old.replaceWith(fresh);
-    fresh.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true }));
-    editor.toggleAttribute("aria-invalid", false);
-    if (page.querySelector("[data-editor] textarea[aria-invalid]")) editor.setAttribute("aria-invalid", "true");
+  // show takes over the result, or the page that says why there is none.
+  function show(page) {
+    const found = page.querySelector("[data-result]");
+    const fresh = document.adoptNode(found || page.querySelector("main"));
+    if (found) result().replaceWith(fresh);
+    else result().replaceChildren(...fresh.childNodes);
+    const shown = result();
+    shown.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true }));
+    editor.removeAttribute("aria-invalid");
+    if (shown.querySelector(".problem")) editor.setAttribute("aria-invalid", "true");
     prepareResult();
-    if (fresh.getBoundingClientRect().top > innerHeight - 120) fresh.scrollIntoView({ block: "start" });
+    if (shown.getBoundingClientRect().top > innerHeight - 120) shown.scrollIntoView({ block: "start" });
   }
+
+  cancelButton.addEventListener("click", () => running?.abort());
 
   form.addEventListener("submit", (event) => {
     const submitter = event.submitter;
@@ -86,7 +95,7 @@
     if (!button) return;
     const at = [...editor.value].slice(0, Number(button.dataset.goto) - 1).join("").length;
     editor.focus();
-    const word = /^\w+/.exec(editor.value.slice(at));
+    const word = /^[\p{L}\p{N}_]+/u.exec(editor.value.slice(at));
     editor.setSelectionRange(at, at + (word ? word[0].length : 1));
   });
 
@@ -158,9 +167,10 @@
   // place puts the list below the cursor: lines don't wrap, and letters are as wide as
   // each other.
   function place() {
+    list.style.left = "0"; // where it is as wide as it wants
     const style = getComputedStyle(editor);
     const pen = document.createElement("canvas").getContext("2d");
-    pen.font = style.font;
+    pen.font = `${style.fontSize} ${style.fontFamily}`; // style.font is "" where it has figures of one width
     const before = editor.value.slice(0, open.from).split("\n");
     const line = parseFloat(style.lineHeight);
     const left = parseFloat(style.paddingLeft) + pen.measureText(before.at(-1)).width - editor.scrollLeft;
@@ -200,12 +210,12 @@
     else close();
   });
   editor.addEventListener("blur", close);
+  addEventListener("resize", () => { if (open) place(); });
   editor.addEventListener("scroll", close);
   editor.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      const button = form.querySelector('button[value="run"]');
-      if (!button.disabled) form.requestSubmit(button);
+      if (!runButton.disabled && !running) form.requestSubmit(runButton);
       return;
     }
     if (event.key === " " && event.ctrlKey) {
@@ -316,7 +326,7 @@
     return figure;
   }
 
-  // A click on a name of the schema writes it where the cursor is.
+  // Two clicks on a name of the schema writes it where the cursor is.
   document.querySelector(".shelves").addEventListener("dblclick", (event) => {
     const column = event.target.closest("[data-column]");
     if (column) insert(column.dataset.column, editor.selectionStart);

@@ -23,7 +23,7 @@ func TestAccountsAreListedAndFiltered(t *testing.T) {
 		b.wants("No accounts yet")
 		b.screenshot("accounts-none")
 		rich := w.account("alice", "1234567.50", nil)
-		w.account("mallory", "0", object{"metadata": object{"name": scriptText, "customer": "42"}})
+		w.account("mallory", "0", object{"metadata": object{"name": scripted, "customer": "42"}})
 		for range 60 {
 			w.account("filler", "12.34", nil)
 		}
@@ -57,7 +57,7 @@ func TestAccountsAreListedAndFiltered(t *testing.T) {
 func TestAnAccountIsShownWithItsMoney(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
-		alice := w.account("alice", "1000.00", object{"metadata": object{"note": scriptText}})
+		alice := w.account("alice", "1000.00", object{"metadata": object{"note": scripted}})
 		bob := w.account("bob", "0", nil)
 		var paid string
 		for _, amount := range []string{"12.50", "200.25", "0.75", "310.00"} {
@@ -71,7 +71,7 @@ func TestAnAccountIsShownWithItsMoney(t *testing.T) {
 		b.wants("596.50") // posted
 		b.wants("546.50") // available
 		b.wants(paid)
-		b.wants(scriptText)
+		b.wants(scripted)
 		b.screenshot("account")
 
 		today := w.time.Now().Format(time.DateOnly)
@@ -123,8 +123,8 @@ func TestAnAccountIsFrozenOnceAndUnfrozen(t *testing.T) {
 		w.pay(alice, bob, "1.00")
 
 		// Whoever may not read reports gets no link to one.
-		w.visitor(t, w.key(identity.Finance)).get("/admin/accounts/"+alice).shows(t, http.StatusOK, "/api/v1/reports/statement?accountId="+alice)
-		w.visitor(t, w.key(identity.Support)).get("/admin/accounts/"+alice).hides(t, "/api/v1/reports/statement", "/admin/transfers/new")
+		w.visitor(t, w.key(identity.Finance)).get("/admin/accounts/"+alice).tells(t, http.StatusOK, "/api/v1/reports/statement?accountId="+alice)
+		w.visitor(t, w.key(identity.Support)).get("/admin/accounts/"+alice).tellsNot(t, "/api/v1/reports/statement", "/admin/transfers/new")
 
 		// Finance reads and may not freeze: neither is there a button, nor does the API do it.
 		finance := w.visitor(t, w.key(identity.Finance))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -41,7 +40,7 @@ func termsInWords(c *api.Campaign) []term {
 		terms = append(terms, term{about: "Minimum", says: amount(*c.MinimumSpend) + " of lines that count."})
 	}
 	if c.ClickHours > 0 {
-		terms = append(terms, term{about: "Click", says: fmt.Sprintf("Only within %s after a click through the campaign.", several(c.ClickHours, "hour"))})
+		terms = append(terms, term{about: "Click", says: fmt.Sprintf("Only within %s after a click through the campaign.", counted(int64(c.ClickHours), "hour", "hours"))})
 	}
 	return append(terms,
 		term{about: "Caps", says: capsInWords(c.Caps, amount)},
@@ -119,14 +118,7 @@ func paidInWords(returnDays int) string {
 	if returnDays == 0 {
 		return "At once: there is no return window."
 	}
-	return fmt.Sprintf("After %s, when the return window is over.", several(returnDays, "day"))
-}
-
-func several(count int, what string) string {
-	if count == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(count) + " " + what + "s"
+	return fmt.Sprintf("After %s, when the return window is over.", counted(int64(returnDays), "day", "days"))
 }
 
 // changedTerms are what a version of a campaign says otherwise than the one before.

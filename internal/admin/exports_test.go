@@ -24,28 +24,28 @@ func TestExportsAreListedAndSteered(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
 		see := w.visitor(t, w.staff(identity.Finance))
-		see.get("/admin/exports").shows(t, http.StatusOK, "No exports yet", "florin export run")
-		one := "/admin/exports/" + w.folder("file:///books/"+scriptText)
-		see.get("/admin/exports").shows(t, http.StatusOK, "file:///books/", "Running", "Folder", "Nothing yet")
-		see.get(one).shows(t, http.StatusOK, "Pause it", "Cancel it for good", "Postings delivered").hides(t, "Resume it")
+		see.get("/admin/exports").tells(t, http.StatusOK, "No exports yet", "florin export run")
+		one := "/admin/exports/" + w.folder("file:///books/"+scripted)
+		see.get("/admin/exports").tells(t, http.StatusOK, "file:///books/", "Running", "Folder", "Nothing yet")
+		see.get(one).tells(t, http.StatusOK, "Pause it", "Cancel it for good", "Postings delivered").tellsNot(t, "Resume it")
 
 		reader := w.visitor(t, w.key(identity.Admin, identity.ExportsRead))
-		reader.get("/admin/exports").shows(t, http.StatusOK, "file:///books/").hides(t, "New export")
-		reader.get(one).shows(t, http.StatusOK).hides(t, "Pause it", "Cancel it for good")
+		reader.get("/admin/exports").tells(t, http.StatusOK, "file:///books/").tellsNot(t, "New export")
+		reader.get(one).tells(t, http.StatusOK).tellsNot(t, "Pause it", "Cancel it for good")
 		for _, do := range []string{"/pause", "/resume", "/cancel"} {
-			reader.post(one+do, url.Values{}).shows(t, http.StatusForbidden, `role="alert"`)
+			reader.post(one+do, url.Values{}).tells(t, http.StatusForbidden, `role="alert"`)
 		}
-		w.visitor(t, w.staff(identity.Support)).get("/admin/exports").shows(t, http.StatusForbidden, "forbidden")
+		w.visitor(t, w.staff(identity.Support)).get("/admin/exports").tells(t, http.StatusForbidden, "forbidden")
 
 		for range 2 {
-			see.post(one+"/pause", url.Values{}).shows(t, http.StatusSeeOther)
+			see.post(one+"/pause", url.Values{}).tells(t, http.StatusSeeOther)
 		}
-		see.get(one).shows(t, http.StatusOK, "Paused. It delivers nothing", "Resume it").hides(t, "Pause it")
-		see.post(one+"/resume", url.Values{}).shows(t, http.StatusSeeOther)
-		see.post(one+"/cancel", url.Values{}).shows(t, http.StatusSeeOther)
-		see.get(one).shows(t, http.StatusOK, "Cancelled for good", "Ended").hides(t, "Resume it", "Pause it", "Cancel it for good")
-		see.post(one+"/resume", url.Values{}).shows(t, http.StatusConflict, "Cancelled")
-		see.get("/admin/exports/exp_none").shows(t, http.StatusNotFound, "export_not_found")
+		see.get(one).tells(t, http.StatusOK, "Paused. It delivers nothing", "Resume it").tellsNot(t, "Pause it")
+		see.post(one+"/resume", url.Values{}).tells(t, http.StatusSeeOther)
+		see.post(one+"/cancel", url.Values{}).tells(t, http.StatusSeeOther)
+		see.get(one).tells(t, http.StatusOK, "Cancelled for good", "Ended").tellsNot(t, "Resume it", "Pause it", "Cancel it for good")
+		see.post(one+"/resume", url.Values{}).tells(t, http.StatusConflict, "Cancelled")
+		see.get("/admin/exports/exp_none").tells(t, http.StatusNotFound, "export_not_found")
 
 		// What the operator does not allow, or the engine can't, is said on the form;
 		// credentials are not shown again.
@@ -54,15 +54,15 @@ func TestExportsAreListedAndSteered(t *testing.T) {
 			status = http.StatusUnprocessableEntity
 		}
 		see.post("/admin/new-export", url.Values{"destination": {"s3://books/ledger?AWS_SECRET_ACCESS_KEY=s3cr3t"}, "format": {"parquet"}}).
-			shows(t, status, "s3://books/ledger", "type them once more").hides(t, "s3cr3t")
-		see.post("/admin/new-export", url.Values{"destination": {scriptText}}).shows(t, http.StatusBadRequest, "&lt;script&gt;")
-		reader.post("/admin/new-export", url.Values{"destination": {"s3://books"}}).shows(t, http.StatusForbidden, `role="alert"`)
+			tells(t, status, "s3://books/ledger", "type them once more").tellsNot(t, "s3cr3t")
+		see.post("/admin/new-export", url.Values{"destination": {scripted}}).tells(t, http.StatusBadRequest, "&lt;script&gt;")
+		reader.post("/admin/new-export", url.Values{"destination": {"s3://books"}}).tells(t, http.StatusForbidden, `role="alert"`)
 	})
 }
 
 func TestAnExportIsPausedInTheBrowser(t *testing.T) {
 	t.Parallel()
-	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isFresh: true, isLong: true}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.staff(identity.Finance))
 		b.visit("/admin/exports")
 		b.screenshot("exports-none")

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"florin/internal/identity"
-	"florin/internal/platform/dbtest"
 	"florin/internal/platform/dbtest/secrets"
 )
 
@@ -30,25 +29,25 @@ func TestAKeyIsMadeRotatedAndRevoked(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		v := w.visitor(t, w.staff(identity.Admin))
-		v.get("/admin/keys/new").shows(t, 200, "accounts:read", `<option value="admin"`)
-		sent := fields("name", "shop backend "+scriptText, "role", "support", "scopes", "accounts:read", "scopes", "holds:read", "networks", "127.0.0.0/8\n::1", "expiresAt", "2999-01-31")
-		page := v.post("/admin/keys", sent).shows(t, 201, "shown this once", "shop backend &lt;script&gt;")
+		v.get("/admin/keys/new").tells(t, 200, "accounts:read", `<option value="admin"`)
+		sent := fields("name", "shop backend "+scripted, "role", "support", "scopes", "accounts:read", "scopes", "holds:read", "networks", "127.0.0.0/8\n::1", "expiresAt", "2999-01-31")
+		page := v.post("/admin/keys", sent).tells(t, 201, "shown this once", "shop backend &lt;script&gt;")
 		if cached := page.header.Get("Cache-Control"); cached != "no-store" {
 			t.Errorf("a page with a key is kept by browsers: %q", cached)
 		}
 		first := w.madeKey(page)
 		path := "/admin/keys/" + first.id
-		v.get(path).shows(t, 200, "accounts:read holds:read", "127.0.0.0/8 ::1/128", "2999-01-31", "Revoke the key", "Active").hides(t, first.token)
-		v.get("/admin/keys?prefix="+first.token).shows(t, 200, first.id).hides(t, first.token)
+		v.get(path).tells(t, 200, "accounts:read holds:read", "127.0.0.0/8 ::1/128", "2999-01-31", "Revoke the key", "Active").tellsNot(t, first.token)
+		v.get("/admin/keys?prefix="+first.token).tells(t, 200, first.id).tellsNot(t, first.token)
 
-		second := w.madeKey(v.post(path+"/rotate", fields("overlapSeconds", "3600")).shows(t, 201, "The old key goes on"))
+		second := w.madeKey(v.post(path+"/rotate", fields("overlapSeconds", "3600")).tells(t, 201, "The old key goes on"))
 		first.get("/api/v1/accounts?limit=1")
-		v.post(path+"/rotate", fields("overlapSeconds", "3600")).shows(t, 409, "The API key is over")
-		v.get(path).shows(t, 200, "Replaced by", second.id).hides(t, "Make the new key")
+		v.post(path+"/rotate", fields("overlapSeconds", "3600")).tells(t, 409, "The API key is over")
+		v.get(path).tells(t, 200, "Replaced by", second.id).tellsNot(t, "Make the new key")
 		for range 2 {
 			v.post("/admin/keys/"+second.id+"/revoke", fields()).leads(t, "/admin/keys/"+second.id)
 		}
-		v.get("/admin/keys/"+second.id).shows(t, 200, "Revoked").hides(t, "Revoke the key")
+		v.get("/admin/keys/"+second.id).tells(t, 200, "Revoked").tellsNot(t, "Revoke the key")
 		if status, _ := second.try(http.MethodGet, "/api/v1/accounts?limit=1", nil); status != http.StatusUnauthorized {
 			t.Errorf("a revoked key works: %d", status)
 		}
@@ -57,33 +56,31 @@ func TestAKeyIsMadeRotatedAndRevoked(t *testing.T) {
 
 func TestAKeyIsRefusedInItsForm(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		v := w.visitor(t, w.staff(identity.Admin))
 		v.post("/admin/keys", fields("name", "shop", "role", "merchant", "networks", "nowhere", "scopes", "accounts:read", "expiresAt", "2001-01-01")).
-			shows(t, 400, `value="shop"`, `<option value="merchant" selected`, `id="f-ownerId-error"`, `id="f-expiresAt-error"`, `value="accounts:read" checked`)
-		v.get("/admin/keys?ownerId=user_nobody").shows(t, 200, "No key fits")
-		v.get("/admin/keys/key_nobody").shows(t, 404, "key_not_found")
+			tells(t, 400, `value="shop"`, `<option value="merchant" selected`, `id="f-ownerId-error"`, `id="f-expiresAt-error"`, `value="accounts:read" checked`)
+		v.get("/admin/keys?ownerId=user_nobody").tells(t, 200, "No key fits")
+		v.get("/admin/keys/key_nobody").tells(t, 404, "key_not_found")
 	})
 }
 
 func TestKeysAreForThoseWhoMay(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
-		dbtest.LongOnCockroach(t)
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		victim := w.key(identity.Support)
 		for _, role := range []identity.Role{identity.Support, identity.Finance, identity.Operator} {
 			v := w.visitor(t, w.key(role))
 			page := v.get("/admin/keys/" + victim.id)
 			if role.May(identity.KeysRead) {
-				page.shows(t, 200).hides(t, "Revoke the key", "Make the new key")
+				page.tells(t, 200).tellsNot(t, "Revoke the key", "Make the new key")
 			} else {
-				page.shows(t, 403, "forbidden").hides(t, `href="/admin/keys"`)
+				page.tells(t, 403, "forbidden").tellsNot(t, `href="/admin/keys"`)
 			}
-			v.post("/admin/keys", fields("name", "mine", "role", "support")).shows(t, 403, "keys:write is missing")
-			v.get("/admin/keys/new").shows(t, 403, "keys:write is missing")
-			v.post("/admin/keys/"+victim.id+"/rotate", fields()).shows(t, 403, "is missing")
-			v.post("/admin/keys/"+victim.id+"/revoke", fields()).shows(t, 403, "is missing")
+			v.post("/admin/keys", fields("name", "mine", "role", "support")).tells(t, 403, "keys:write is missing")
+			v.get("/admin/keys/new").tells(t, 403, "keys:write is missing")
+			v.post("/admin/keys/"+victim.id+"/rotate", fields()).tells(t, 403, "is missing")
+			v.post("/admin/keys/"+victim.id+"/revoke", fields()).tells(t, 403, "is missing")
 		}
 		victim.get("/api/v1/accounts?limit=1")
 	})
@@ -91,7 +88,7 @@ func TestKeysAreForThoseWhoMay(t *testing.T) {
 
 func TestAKeyIsMadeInTheBrowser(t *testing.T) {
 	t.Parallel()
-	eachLongWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isFresh: true, isLong: true}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.staff(identity.Admin))
 		b.visit("/admin/keys?ownerId=user_nobody")
 		b.screenshot("keys-none")

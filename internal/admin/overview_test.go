@@ -61,7 +61,7 @@ func TestTheOverviewIsLive(t *testing.T) {
 // wrongProof is one that found the books wrong, with a text for a name.
 func wrongProof(w *world) ledger.ProofRecord {
 	return ledger.ProofRecord{
-		Kind: ledger.ProofInFull, ReadAt: w.time.Now(), RecordedAt: w.time.Now(), RecordedBy: scriptText, Offences: 1,
+		Kind: ledger.ProofInFull, ReadAt: w.time.Now(), RecordedAt: w.time.Now(), RecordedBy: scripted, Offences: 1,
 		Sums: []ledger.CurrencySum{{Currency: "USD", Accounts: 2, Sum: decimal.RequireFromString("0.01")}},
 	}
 }
@@ -87,7 +87,7 @@ func TestTheOverviewShowsWhatARoleMayKnow(t *testing.T) {
 			if got := strings.Contains(page.body, `id="part-exports"`); got != c.exports {
 				t.Errorf("%s is told of exports: %t", c.role, got)
 			}
-			if strings.Contains(page.body, scriptText) {
+			if strings.Contains(page.body, scripted) {
 				t.Errorf("%s: a text is not escaped", c.role)
 			}
 		}
@@ -111,7 +111,7 @@ func insertExport(t *testing.T, w *world) {
 	t.Helper()
 	if _, err := w.db.Exec(t.Context(), `
 		INSERT INTO exports (export_id, destination, kind, format, status, part, manifest_hash, rows, position, error, created_at, updated_at)
-		VALUES ('exp_bad', $1, 'FOLDER', 'ndjson', 'FAILED', 0, '', 0, '', $1, now(), now())`, scriptText); err != nil {
+		VALUES ('exp_bad', $1, 'FOLDER', 'ndjson', 'FAILED', 0, '', 0, '', $1, now(), now())`, scripted); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -176,7 +176,7 @@ func TestEveryAnswerHasThePagesHeaders(t *testing.T) {
 		check("style", style, w.visitor(t, nil).get(style).header, "public, max-age=31536000, immutable")
 		// A replica of another version is asked for what this one's page names.
 		page := support.get("/admin/assets/0123456789abcdef/admin.css")
-		page.shows(t, http.StatusOK, ":root")
+		page.tells(t, http.StatusOK, ":root")
 		check("style of another version", style, page.header, "no-store")
 	})
 }
@@ -211,7 +211,7 @@ func TestSearchFindsAnyID(t *testing.T) {
 				t.Errorf("%q: %d, to %q, want %q", query, page.status, page.header.Get("Location"), want)
 			}
 		}
-		for _, query := range []string{some("nobody"), scriptText, "a b", strings.Repeat("x", 60)} {
+		for _, query := range []string{some("nobody"), scripted, "a b", strings.Repeat("x", 60)} {
 			if page := v.get("/admin/search?q=" + url.QueryEscape(query)); page.status != http.StatusNotFound || strings.Contains(page.body, "<script>alert") {
 				t.Errorf("%q: %d", query, page.status)
 			}

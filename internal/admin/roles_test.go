@@ -96,9 +96,9 @@ func (v *visitor) answers(method, path string) (status int, location string) {
 // testdata/access.txt is what each role is answered by each route, a POST with an
 // empty form: 403 is for who may not, 400 and 409 are for who may. What changes there
 // changes who is shown what. The roles come one after the other, to the same things.
-func TestRolesSeeAndDoWhatTheTableSays(t *testing.T) {
+func TestWhoGetsWhat(t *testing.T) {
 	t.Parallel()
-	eachLongWorld(t, worldOptions{secondPerson: []approval.Operation{approval.RoleChange}}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isFresh: true, isLong: true, secondPerson: []approval.Operation{approval.RoleChange}}, func(t *testing.T, w *world) {
 		ids := w.oneOfEach()
 		patterns := admin.Patterns()
 		slices.SortFunc(patterns, func(a, b string) int {

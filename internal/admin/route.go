@@ -7,7 +7,8 @@ package admin
 //  2. A handler is func (p *Pages) showX(w http.ResponseWriter, r *http.Request) error: read r, p.get(r, "/api/v1/...", &out) with an
 //     exported type of internal/api, then p.render(w, r, page{title: "X"}, xView(...)). Escape what goes into a path: apiPath("accounts", id).
 //  3. Return errors as they are. 401, proofs, second factors, second persons and refusals are shown in one place (problem.go), full page or htmx.
-//  4. Who may is the API's to say. needs hides the link, and refuses a form that the API would refuse when it is sent. Hide a button with callerOf(r).May(...).
+//  4. Who may is the API's to say: what it refuses shows its 403. needs hides the link, and refuses what asks the API for nothing: a form. Hide a
+//     button with callerOf(r).May(...). Look at what the page did to testdata/access.txt (TestWhoGetsWhat -update).
 //  5. A change is @actionForm("/admin/x/"+id+"/do") { ... } posted to "POST /admin/x/{id}/do"; the handler calls the API (the form's idempotency
 //     key goes along) and ends with p.done(w, r, "Frozen.", "/admin/x/"+id). On error: if bad := inPlace(err); bad != nil { show the form again with bad }; else return err.
 //     A dangerous one opens in @confirm(...). With proof_required the user is asked for his code, and the very form goes on after it.

@@ -22,16 +22,14 @@ const (
 )
 
 func (p *Pages) transactionRoutes() []route {
-	// Who may not is told before he fills in a form.
-	pays, undoes := []identity.Permission{identity.TransfersWrite}, []identity.Permission{identity.TransfersUndo}
 	return []route{
 		{pattern: "GET " + transactionsPath, handler: p.showTransactions, nav: "Transactions", group: groupMoney, needs: []identity.Permission{identity.TransactionRead}},
 		{pattern: "GET " + transactionsPath + "/{id}", handler: p.showTransaction},
-		{pattern: "GET " + transactionsPath + "/{id}/reverse", handler: p.showReversal, needs: undoes},
-		{pattern: "POST " + transactionsPath + "/{id}/reverse", handler: p.reverse, needs: undoes},
-		{pattern: "GET " + newTransferPath, handler: p.showNewTransfer, needs: pays},
-		{pattern: "POST " + transfersPath + "/review", handler: p.reviewTransfer, needs: pays},
-		{pattern: "POST " + transfersPath, handler: p.transfer},
+		{pattern: "GET " + transactionsPath + "/{id}/reverse", handler: p.showReversal, needs: []identity.Permission{identity.TransfersUndo}},
+		{pattern: "POST " + transactionsPath + "/{id}/reverse", handler: p.reverse, needs: []identity.Permission{identity.TransfersUndo}},
+		{pattern: "GET " + newTransferPath, handler: p.showNewTransfer, needs: []identity.Permission{identity.TransfersWrite}},
+		{pattern: "POST " + transfersPath + "/review", handler: p.reviewTransfer, needs: []identity.Permission{identity.TransfersWrite}},
+		{pattern: "POST " + transfersPath, handler: p.transfer, needs: []identity.Permission{identity.TransfersWrite}},
 		{pattern: "GET " + Root + "/holds/{id}", handler: p.showHold},
 	}
 }

@@ -19,14 +19,14 @@ func TestTransactionsByPlainHTTP(t *testing.T) {
 		operator, support, finance := w.staff(identity.Operator), w.visitor(t, w.key(identity.Support)), w.visitor(t, w.key(identity.Finance))
 		v := w.visitor(t, operator)
 		t.Run("none yet", func(t *testing.T) {
-			v.get("/admin/transactions").shows(t, http.StatusOK, "No transactions yet", "/admin/transfers/new", "/admin/try-it")
+			v.get("/admin/transactions").tells(t, http.StatusOK, "No transactions yet", "/admin/transfers/new", "/admin/try-it")
 			page := support.get("/admin/transactions")
-			page.shows(t, http.StatusOK, "No transactions yet")
-			page.hides(t, "/admin/transfers/new", "/admin/try-it")
+			page.tells(t, http.StatusOK, "No transactions yet")
+			page.tellsNot(t, "/admin/transfers/new", "/admin/try-it")
 		})
 		alice, bob := w.account("alice", "1000.00", nil), w.account("bob", "0", nil)
 		w.root.post("/api/v1/transfers", object{
-			"transactionId": "evil", "sourceAccountId": alice, "destinationAccountId": bob, "amount": "1", "description": scriptText, "metadata": object{scriptText: scriptText},
+			"transactionId": "evil", "sourceAccountId": alice, "destinationAccountId": bob, "amount": "1", "description": scripted, "metadata": object{scripted: scripted},
 		})
 		paid := w.pay(alice, bob, "250.75")
 		w.root.try(http.MethodPost, "/api/v1/transfers", object{"transactionId": "too-much", "sourceAccountId": bob, "destinationAccountId": alice, "amount": "5000"})
@@ -40,28 +40,28 @@ func TestTransactionsByPlainHTTP(t *testing.T) {
 }
 
 func listsTransactions(t *testing.T, v *visitor, alice, paid string) {
-	v.get("/admin/transactions").shows(t, http.StatusOK, "evil", paid, "too-much", "Opening", "250.75", "insufficient funds")
+	v.get("/admin/transactions").tells(t, http.StatusOK, "evil", paid, "too-much", "Opening", "250.75", "insufficient funds")
 	failed := v.get("/admin/transactions?status=FAILED")
-	failed.shows(t, http.StatusOK, "too-much")
-	failed.hides(t, paid, "evil")
-	v.get("/admin/transactions?status=FAILED&accountId=nobody").shows(t, http.StatusOK, "No transaction fits")
+	failed.tells(t, http.StatusOK, "too-much")
+	failed.tellsNot(t, paid, "evil")
+	v.get("/admin/transactions?status=FAILED&accountId=nobody").tells(t, http.StatusOK, "No transaction fits")
 	one := v.get("/admin/transactions?transactionId=" + paid)
-	one.shows(t, http.StatusOK, "250.75")
-	one.hides(t, "too-much")
-	v.get("/admin/transactions?transactionId=nowhere").shows(t, http.StatusOK, "There is no transaction of this id")
-	v.get("/admin/transactions?from=never&accountId="+url.QueryEscape(scriptText)).shows(t, http.StatusBadRequest, `aria-invalid="true"`, `value="never"`, "f-from-error", "f-accountId-error")
+	one.tells(t, http.StatusOK, "250.75")
+	one.tellsNot(t, "too-much")
+	v.get("/admin/transactions?transactionId=nowhere").tells(t, http.StatusOK, "There is no transaction of this id")
+	v.get("/admin/transactions?from=never&accountId="+url.QueryEscape(scripted)).tells(t, http.StatusBadRequest, `aria-invalid="true"`, `value="never"`, "f-from-error", "f-accountId-error")
 
 	today := v.w.time.Now().UTC()
-	v.get("/admin/transactions?from="+today.AddDate(0, 0, -1).Format(time.DateOnly)+"&to="+today.Format(time.DateOnly)).shows(t, http.StatusOK, paid)
-	v.get("/admin/transactions?from="+today.AddDate(0, 0, 2).Format(time.DateOnly)).shows(t, http.StatusOK, "No transaction fits")
-	v.get("/admin/transactions?to="+today.AddDate(0, 0, -2).Format(time.DateOnly)).shows(t, http.StatusOK, "No transaction fits")
+	v.get("/admin/transactions?from="+today.AddDate(0, 0, -1).Format(time.DateOnly)+"&to="+today.Format(time.DateOnly)).tells(t, http.StatusOK, paid)
+	v.get("/admin/transactions?from="+today.AddDate(0, 0, 2).Format(time.DateOnly)).tells(t, http.StatusOK, "No transaction fits")
+	v.get("/admin/transactions?to="+today.AddDate(0, 0, -2).Format(time.DateOnly)).tells(t, http.StatusOK, "No transaction fits")
 
 	// Each page leads to the next, with the filter kept.
 	at, seen := "/admin/transactions?limit=1&accountId="+alice, 0
 	next := regexp.MustCompile(`rel="next" href="([^"]*)"`)
 	for at != "" {
 		page := v.get(at)
-		page.shows(t, http.StatusOK)
+		page.tells(t, http.StatusOK)
 		seen += strings.Count(page.body, `<th scope="row">`)
 		at = ""
 		if found := next.FindStringSubmatch(page.body); found != nil {
@@ -78,40 +78,40 @@ func listsTransactions(t *testing.T, v *visitor, alice, paid string) {
 
 func showsTransactions(t *testing.T, w *world, v *visitor, alice, bob, paid string) {
 	page := v.get("/admin/transactions/" + paid)
-	page.shows(t, http.StatusOK, alice, bob, "Completed", "748.25",
+	page.tells(t, http.StatusOK, alice, bob, "Completed", "748.25",
 		alice+" is debited with 250.75 USD: balance 999.00 before, 748.25 after", bob+" is credited with 250.75 USD: balance 1.00 before, 251.75 after")
-	page.hides(t, `hx-trigger="every`)
-	v.get("/admin/transactions/evil").shows(t, http.StatusOK, "&lt;script&gt;")
-	v.get("/admin/transactions/too-much").shows(t, http.StatusOK, "Failed", "insufficient_funds", "no account was touched")
-	v.get("/admin/transactions/nowhere").shows(t, http.StatusNotFound, "transaction_not_found")
+	page.tellsNot(t, `hx-trigger="every`)
+	v.get("/admin/transactions/evil").tells(t, http.StatusOK, "&lt;script&gt;")
+	v.get("/admin/transactions/too-much").tells(t, http.StatusOK, "Failed", "insufficient_funds", "no account was touched")
+	v.get("/admin/transactions/nowhere").tells(t, http.StatusNotFound, "transaction_not_found")
 
-	w.root.post("/api/v1/holds", object{"holdId": "booking", "sourceAccountId": alice, "destinationAccountId": bob, "amount": "50", "description": scriptText})
+	w.root.post("/api/v1/holds", object{"holdId": "booking", "sourceAccountId": alice, "destinationAccountId": bob, "amount": "50", "description": scripted})
 	taken := w.root.post("/api/v1/holds/booking/capture", object{"amount": "20"})["transactionId"].(string)
-	v.get("/admin/transactions/"+taken).shows(t, http.StatusOK, "Capture", "Taken from a hold", "/admin/holds/booking", "50.00", "20.00")
-	v.get("/admin/holds/booking").shows(t, http.StatusOK, "Captured", "50.00", "20.00", "/admin/transactions/"+taken, "&lt;script&gt;")
-	v.get("/admin/holds/nowhere").shows(t, http.StatusNotFound, "hold_not_found")
-	w.visitor(t, w.key(identity.Operator, identity.TransactionRead)).get("/admin/transactions/"+taken).shows(t, http.StatusOK, "booking")
+	v.get("/admin/transactions/"+taken).tells(t, http.StatusOK, "Capture", "Taken from a hold", "/admin/holds/booking", "50.00", "20.00")
+	v.get("/admin/holds/booking").tells(t, http.StatusOK, "Captured", "50.00", "20.00", "/admin/transactions/"+taken, "&lt;script&gt;")
+	v.get("/admin/holds/nowhere").tells(t, http.StatusNotFound, "hold_not_found")
+	w.visitor(t, w.key(identity.Operator, identity.TransactionRead)).get("/admin/transactions/"+taken).tells(t, http.StatusOK, "booking")
 }
 
 func movesMoneyByHand(t *testing.T, w *world, v, support *visitor, alice, bob string) {
-	support.get("/admin/transfers/new").shows(t, http.StatusForbidden, "transfers:write")
-	support.post("/admin/transfers/review", url.Values{"sourceAccountId": {alice}}).shows(t, http.StatusForbidden, "transfers:write")
+	support.get("/admin/transfers/new").tells(t, http.StatusForbidden, "transfers:write")
+	support.post("/admin/transfers/review", url.Values{"sourceAccountId": {alice}}).tells(t, http.StatusForbidden, "transfers:write")
 	before := balanceOf(w, bob)
 	page := v.get("/admin/transfers/new?sourceAccountId=" + alice)
-	page.shows(t, http.StatusOK, `value="`+alice+`"`)
+	page.tells(t, http.StatusOK, `value="`+alice+`"`)
 	form := url.Values{
 		"transactionId": {hiddenIn(t, page, "transactionId")}, "sourceAccountId": {alice}, "destinationAccountId": {bob},
-		"amount": {"10.10"}, "currency": {""}, "description": {scriptText},
+		"amount": {"10.10"}, "currency": {""}, "description": {scripted},
 	}
-	support.post("/admin/transfers", form).shows(t, http.StatusForbidden, "forbidden")
+	support.post("/admin/transfers", form).tells(t, http.StatusForbidden, "forbidden")
 
 	without := url.Values{"sourceAccountId": {alice}, "amount": {"1"}}
-	v.post("/admin/transfers/review", without).shows(t, http.StatusBadRequest, "f-destinationAccountId-error")
+	v.post("/admin/transfers/review", without).tells(t, http.StatusBadRequest, "f-destinationAccountId-error")
 	without.Set("destinationAccountId", "nobody")
-	v.post("/admin/transfers/review", without).shows(t, http.StatusNotFound, "f-destinationAccountId-error", "account_not_found")
+	v.post("/admin/transfers/review", without).tells(t, http.StatusNotFound, "f-destinationAccountId-error", "account_not_found")
 
 	review := v.post("/admin/transfers/review", form)
-	review.shows(t, http.StatusOK, "Nothing is done yet", "10.10", "available")
+	review.tells(t, http.StatusOK, "Nothing is done yet", "10.10", "available")
 	if balanceOf(w, bob) != before {
 		t.Fatal("the review moved money")
 	}
@@ -122,12 +122,12 @@ func movesMoneyByHand(t *testing.T, w *world, v, support *visitor, alice, bob st
 			t.Fatalf("answered %d to %s:\n%s", done.status, done.header.Get("Location"), done.body)
 		}
 	}
-	v.get("/admin/transactions/"+form.Get("transactionId")).shows(t, http.StatusOK, "The money has moved", "&lt;script&gt;")
+	v.get("/admin/transactions/"+form.Get("transactionId")).tells(t, http.StatusOK, "The money has moved", "&lt;script&gt;")
 
 	// The same form with another amount is not the same request.
 	form.Set("amount", "99")
 	again := v.post("/admin/transfers", form)
-	again.shows(t, http.StatusConflict, "duplicate_transaction", "/admin/transactions/"+form.Get("transactionId"))
+	again.tells(t, http.StatusConflict, "duplicate_transaction", "/admin/transactions/"+form.Get("transactionId"))
 	if fresh := hiddenIn(t, again, "transactionId"); fresh == form.Get("transactionId") {
 		t.Error("the form keeps an id that is used up")
 	}
@@ -138,7 +138,7 @@ func movesMoneyByHand(t *testing.T, w *world, v, support *visitor, alice, bob st
 		code, atField      string
 		isRecorded         bool
 	}{
-		{"nonsense", "amount", scriptText, http.StatusBadRequest, "invalid_request", "amount", false},
+		{"nonsense", "amount", scripted, http.StatusBadRequest, "invalid_request", "amount", false},
 		{"too much", "amount", "99999", http.StatusUnprocessableEntity, "insufficient_funds", "amount", true},
 		{"other currency", "currency", "EUR", http.StatusUnprocessableEntity, "currency_mismatch", "currency", true},
 		{"no currency", "currency", "dollars", http.StatusBadRequest, "invalid_request", "currency", false},
@@ -154,13 +154,13 @@ func movesMoneyByHand(t *testing.T, w *world, v, support *visitor, alice, bob st
 			}
 			sent.Set(wrong.field, wrong.value)
 			page := v.post("/admin/transfers", sent)
-			page.shows(t, wrong.status, wrong.code, "f-"+wrong.atField+"-error", `value="`+sent.Get("transactionId")[:4])
+			page.tells(t, wrong.status, wrong.code, "f-"+wrong.atField+"-error", `value="`+sent.Get("transactionId")[:4])
 			kept := hiddenIn(t, page, "transactionId") == sent.Get("transactionId")
 			if kept == wrong.isRecorded {
 				t.Errorf("the form keeps its id: %t", kept)
 			}
 			if wrong.isRecorded {
-				page.shows(t, wrong.status, "/admin/transactions/"+sent.Get("transactionId"))
+				page.tells(t, wrong.status, "/admin/transactions/"+sent.Get("transactionId"))
 			}
 		})
 	}
@@ -170,18 +170,18 @@ func reversesTransactions(t *testing.T, w *world, v, support, finance *visitor, 
 	before := balanceOf(w, alice)
 	paid := w.pay(alice, bob, "12.34")
 	at := "/admin/transactions/" + paid
-	support.get(at).hides(t, "Reverse…")
-	support.get(at+"/reverse").shows(t, http.StatusForbidden, "transfers:reverse")
-	support.post(at+"/reverse", url.Values{"description": {"because"}, "_key": {"k1"}}).shows(t, http.StatusForbidden, "transfers:reverse")
-	finance.get(at).shows(t, http.StatusOK, at+"/reverse")
+	support.get(at).tellsNot(t, "Reverse…")
+	support.get(at+"/reverse").tells(t, http.StatusForbidden, "transfers:reverse")
+	support.post(at+"/reverse", url.Values{"description": {"because"}, "_key": {"k1"}}).tells(t, http.StatusForbidden, "transfers:reverse")
+	finance.get(at).tells(t, http.StatusOK, at+"/reverse")
 	page := finance.get(at + "/reverse")
-	page.shows(t, http.StatusOK, "Nothing is done yet", "12.34")
-	page.hides(t, `name="force"`)
-	v.get(at+"/reverse").shows(t, http.StatusOK, `name="force"`)
+	page.tells(t, http.StatusOK, "Nothing is done yet", "12.34")
+	page.tellsNot(t, `name="force"`)
+	v.get(at+"/reverse").tells(t, http.StatusOK, `name="force"`)
 
 	form := url.Values{"_key": {hiddenIn(t, page, "_key")}, "description": {" "}}
-	finance.post(at+"/reverse", form).shows(t, http.StatusBadRequest, "f-description-error")
-	form.Set("description", "Paid twice "+scriptText)
+	finance.post(at+"/reverse", form).tells(t, http.StatusBadRequest, "f-description-error")
+	form.Set("description", "Paid twice "+scripted)
 	for range 2 { // a double click
 		if done := finance.post(at+"/reverse", form); done.status != http.StatusSeeOther || done.header.Get("Location") != at {
 			t.Fatalf("answered %d to %s:\n%s", done.status, done.header.Get("Location"), done.body)
@@ -191,13 +191,13 @@ func reversesTransactions(t *testing.T, w *world, v, support, finance *visitor, 
 		t.Errorf("alice has %s, want %s again", after, before)
 	}
 	page = finance.get(at)
-	page.shows(t, http.StatusOK, "Reversed", "See the reversal", "Paid twice &lt;script&gt;")
-	page.hides(t, "Reverse…")
+	page.tells(t, http.StatusOK, "Reversed", "See the reversal", "Paid twice &lt;script&gt;")
+	page.tellsNot(t, "Reverse…")
 	reversal := w.root.get("/api/v1/transactions/" + paid)["reversedByTransactionId"].(string)
-	finance.get("/admin/transactions/"+reversal).shows(t, http.StatusOK, "Reversal", "Reverses", at)
-	finance.get(at+"/reverse").shows(t, http.StatusOK, "reversed before")
-	finance.post(at+"/reverse", url.Values{"description": {"once more"}, "_key": {"k2"}}).shows(t, http.StatusConflict, "already_reversed")
-	finance.get("/admin/transactions/too-much/reverse").shows(t, http.StatusOK, "only a completed transaction")
+	finance.get("/admin/transactions/"+reversal).tells(t, http.StatusOK, "Reversal", "Reverses", at)
+	finance.get(at+"/reverse").tells(t, http.StatusOK, "reversed before")
+	finance.post(at+"/reverse", url.Values{"description": {"once more"}, "_key": {"k2"}}).tells(t, http.StatusConflict, "already_reversed")
+	finance.get("/admin/transactions/too-much/reverse").tells(t, http.StatusOK, "only a completed transaction")
 }
 
 func forcesReversals(t *testing.T, w *world, v *visitor, operator *person) {
@@ -206,16 +206,16 @@ func forcesReversals(t *testing.T, w *world, v *visitor, operator *person) {
 	w.pay(spender, shop, "70")
 	at := "/admin/transactions/" + paid + "/reverse"
 	page := v.get(at)
-	page.shows(t, http.StatusOK, "The money is gone")
+	page.tells(t, http.StatusOK, "The money is gone")
 	form := url.Values{"_key": {hiddenIn(t, page, "_key")}, "description": {"fraud"}}
 	refused := v.post(at, form)
-	refused.shows(t, http.StatusUnprocessableEntity, "insufficient_funds", "Recorded as the failed transaction", "fraud")
+	refused.tells(t, http.StatusUnprocessableEntity, "insufficient_funds", "Recorded as the failed transaction", "fraud")
 
 	form = url.Values{"_key": {hiddenIn(t, refused, "_key")}, "description": {"fraud"}, "force": {"yes"}}
 	w.time.pass(11 * time.Minute)
-	v.post(at, form).shows(t, http.StatusForbidden, "Prove it is you", `name="force"`)
+	v.post(at, form).tells(t, http.StatusForbidden, "Prove it is you", `name="force"`)
 	form.Set("_code", operator.code())
-	v.post(at, form).shows(t, http.StatusAccepted, "Waits for a second person", "/admin/approvals/")
+	v.post(at, form).tells(t, http.StatusAccepted, "Waits for a second person", "/admin/approvals/")
 	if has := balanceOf(w, spender); has != "10.00" {
 		t.Errorf("the spender has %s before a second person agreed, want 10.00", has)
 	}
@@ -235,7 +235,7 @@ func TestTransactionsInABrowser(t *testing.T) {
 				"transactionId": fmt.Sprintf("order-%d", 1001+i), "sourceAccountId": alice, "destinationAccountId": bob, "amount": fmt.Sprintf("%d.%02d", 1+i*i*97, i), "description": "Two tickets",
 			})
 		}
-		w.root.try(http.MethodPost, "/api/v1/transfers", object{"transactionId": "order-1013", "sourceAccountId": bob, "destinationAccountId": alice, "amount": "90000", "description": scriptText})
+		w.root.try(http.MethodPost, "/api/v1/transfers", object{"transactionId": "order-1013", "sourceAccountId": bob, "destinationAccountId": alice, "amount": "90000", "description": scripted})
 		b.visit("/admin/transactions")
 		b.wants("order-1012")
 		b.screenshot("transactions")

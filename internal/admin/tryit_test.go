@@ -13,14 +13,14 @@ func TestNewcomersTryItByPlainHTTP(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		v, support := w.visitor(t, w.key(identity.Operator)), w.visitor(t, w.key(identity.Support))
-		support.get("/admin/try-it").shows(t, http.StatusForbidden, "accounts:write")
+		support.get("/admin/try-it").tells(t, http.StatusForbidden, "accounts:write")
 		half := w.visitor(t, w.key(identity.Operator, identity.AccountsRead, identity.AccountsWrite))
-		half.get("/admin/try-it").shows(t, http.StatusOK, "Your role opens no accounts").hides(t, `action="/admin/try-it/accounts"`)
-		support.post("/admin/try-it/accounts", url.Values{"run": {"abcdefgh"}}).shows(t, http.StatusForbidden, "accounts:write")
+		half.get("/admin/try-it").tells(t, http.StatusOK, "Your role opens no accounts").tellsNot(t, `action="/admin/try-it/accounts"`)
+		support.post("/admin/try-it/accounts", url.Values{"run": {"abcdefgh"}}).tells(t, http.StatusForbidden, "accounts:write")
 
 		first := hiddenIn(t, v.get("/admin/try-it"), "run")
 		at := "/admin/try-it?run=" + first
-		v.get(at).shows(t, http.StatusOK, "Open two accounts")
+		v.get(at).tells(t, http.StatusOK, "Open two accounts")
 		for range 2 { // a double click
 			if opened := v.post("/admin/try-it/accounts", url.Values{"run": {first}}); opened.header.Get("Location") != at {
 				t.Fatalf("answered %d to %q:\n%s", opened.status, opened.header.Get("Location"), opened.body)
@@ -28,7 +28,7 @@ func TestNewcomersTryItByPlainHTTP(t *testing.T) {
 		}
 		ann, ben := "try-"+first+"-ann", "try-"+first+"-ben"
 		page := v.get(at)
-		page.shows(t, http.StatusOK, "100.00", ann, ben, "/api/v1/transactions/process", "$FLORIN_KEY")
+		page.tells(t, http.StatusOK, "100.00", ann, ben, "/api/v1/transactions/process", "$FLORIN_KEY")
 
 		form := url.Values{"run": {first}, "transactionId": {hiddenIn(t, page, "transactionId")}, "payer": {"ann"}, "amount": {"12.50"}}
 		moved := at + "&transaction=" + form.Get("transactionId")
@@ -39,8 +39,8 @@ func TestNewcomersTryItByPlainHTTP(t *testing.T) {
 		}
 		awaitStatus(t, w, form.Get("transactionId"), "COMPLETED")
 		page = v.get(moved)
-		page.shows(t, http.StatusOK, "87.50", "12.50", "Ann pays Ben", "Completed", "/status")
-		page.hides(t, "load delay")
+		page.tells(t, http.StatusOK, "87.50", "12.50", "Ann pays Ben", "Completed", "/status")
+		page.tellsNot(t, "load delay")
 		if has := balanceOf(w, ben); has != "12.50" {
 			t.Errorf("ben has %s, want 12.50", has)
 		}
@@ -48,17 +48,17 @@ func TestNewcomersTryItByPlainHTTP(t *testing.T) {
 		// With scripts the answer is shown as it was given, and asks again.
 		form = url.Values{"run": {first}, "transactionId": {hiddenIn(t, page, "transactionId")}, "payer": {"ben"}, "amount": {"500"}}
 		page = v.post("/admin/try-it/transfers", form, "Hx-Request", "true")
-		page.shows(t, http.StatusOK, `hx-trigger="load delay:900ms"`, "Pending")
+		page.tells(t, http.StatusOK, `hx-trigger="load delay:900ms"`, "Pending")
 		if pushed := page.header.Get("Hx-Push-Url"); !strings.Contains(pushed, form.Get("transactionId")) {
 			t.Errorf("the URL becomes %q", pushed)
 		}
 		awaitStatus(t, w, form.Get("transactionId"), "FAILED")
-		v.get("/admin/try-it?run="+first+"&transaction="+form.Get("transactionId")).shows(t, http.StatusOK, "insufficient_funds", "Nothing moved")
+		v.get("/admin/try-it?run="+first+"&transaction="+form.Get("transactionId")).tells(t, http.StatusOK, "insufficient_funds", "Nothing moved")
 
-		form.Set("amount", scriptText)
+		form.Set("amount", scripted)
 		form.Set("transactionId", hiddenIn(t, page, "transactionId"))
-		v.post("/admin/try-it/transfers", form).shows(t, http.StatusBadRequest, "f-amount-error")
-		v.get("/admin/try-it?run="+url.QueryEscape(scriptText)+"&transaction="+url.QueryEscape(scriptText)).shows(t, http.StatusOK, "Open two accounts")
+		v.post("/admin/try-it/transfers", form).tells(t, http.StatusBadRequest, "f-amount-error")
+		v.get("/admin/try-it?run="+url.QueryEscape(scripted)+"&transaction="+url.QueryEscape(scripted)).tells(t, http.StatusOK, "Open two accounts")
 	})
 }
 

@@ -419,6 +419,9 @@ func (v *visitor) send(method, path string, form url.Values, headers ...string) 
 	return shown{response.StatusCode, response.Header, string(body)}
 }
 
+// scripted is what no browser may run, whoever wrote it into a field.
+const scripted = "<script>alert(1)</script>"
+
 // hiddenIn is the value of a field of a form that a page shows.
 func hiddenIn(t *testing.T, page shown, name string) string {
 	t.Helper()
@@ -436,6 +439,34 @@ func (s shown) content() string {
 	return content
 }
 
+// tells fails the test unless the page was answered with a status and says all of
+// the words.
+func (s shown) tells(t *testing.T, status int, words ...string) shown {
+	t.Helper()
+	if s.status != status {
+		t.Errorf("answered %d, want %d:\n%s", s.status, status, s.content())
+	}
+	for _, word := range words {
+		if !strings.Contains(s.body, word) {
+			t.Errorf("the page does not say %q:\n%s", word, s.content())
+		}
+	}
+	if strings.Contains(s.body, scripted) {
+		t.Errorf("the page runs what somebody wrote into a field:\n%s", s.content())
+	}
+	return s
+}
+
+// tellsNot fails the test when the page says any of the words.
+func (s shown) tellsNot(t *testing.T, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if strings.Contains(s.body, word) {
+			t.Errorf("the page says %q:\n%s", word, s.content())
+		}
+	}
+}
+
 func balanceOf(w *world, accountID string) string {
 	w.t.Helper()
 	return w.root.get("/api/v1/accounts/" + accountID)["balance"].(string)
@@ -451,4 +482,21 @@ func awaitStatus(t *testing.T, w *world, transactionID, status string) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatalf("transaction %s is not %s after 30 s", transactionID, status)
+}
+
+// leads fails the test unless the answer leads the browser to a path.
+func (s shown) leads(t *testing.T, path string) {
+	t.Helper()
+	if s.status != http.StatusSeeOther || s.header.Get("Location") != path {
+		t.Fatalf("answered %d to %q, want a redirect to %s: %s", s.status, s.header.Get("Location"), path, s.body)
+	}
+}
+
+// fields are a posted form: names and values.
+func fields(pairs ...string) url.Values {
+	values := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		values.Add(pairs[i], pairs[i+1])
+	}
+	return values
 }

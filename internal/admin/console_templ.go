@@ -178,7 +178,7 @@ func consoleView(s *consoleShown, script string) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "</textarea></div><p class=\"help\" id=\"f-query-help\">One statement. <span data-with-script hidden>Ctrl or Cmd and Enter runs it; Ctrl and Space completes names, Tab takes the first.</span></p><div class=\"actions\"><button type=\"submit\" name=\"do\" value=\"run\" class=\"primary\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "</textarea></div><p class=\"help\" id=\"f-query-help\">One query. <span data-with-script hidden>Ctrl or Cmd and Enter runs it; Ctrl and Space completes names, Tab takes the first.</span></p><div class=\"actions\"><button type=\"submit\" name=\"do\" value=\"run\" class=\"primary\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

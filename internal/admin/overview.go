@@ -179,18 +179,21 @@ func foundBy(p *api.Proof) string {
 // bin is what was executed in the time of one bar.
 type bin struct {
 	at                time.Time // when it begins
+	lasts             time.Duration
 	completed, failed int64
 	volume            decimal.Decimal
 }
 
-// bins are the points of an activity as some binsMax bars of the length returned:
-// none of less than its whole time, but for the newest, which still grows.
+// bins are the points of an activity as some binsMax bars of the length returned. They
+// hold all of it, as the sums beside them do: the first may be of less time, and the
+// newest still grows.
 func bins(a *api.Activity, points []api.ActivityPoint) (all []bin, length time.Duration) {
 	length = binLength(a)
-	first, last := a.From.Add(length-1).Truncate(length), a.To.Truncate(length)
+	first, last := a.From.Truncate(length), a.To.Truncate(length)
 	for at := first; !at.After(last); at = at.Add(length) {
-		all = append(all, bin{at: at})
+		all = append(all, bin{at: at, lasts: length})
 	}
+	all[0].at, all[0].lasts = a.From, first.Add(length).Sub(a.From)
 	for _, point := range points {
 		i := int(point.At.Sub(first) / length)
 		if point.At.Before(first) || i >= len(all) {
@@ -224,9 +227,9 @@ func (s *overviewShown) rateChart() chart {
 		points = append(points, c.Points...)
 	}
 	all, length := bins(&s.Activity, points)
-	seconds := decimal.NewFromInt(int64(length / time.Second))
 	completed, failed := chartSeries{name: "Completed"}, chartSeries{name: "Failed", isBad: true}
 	for _, b := range all {
+		seconds := decimal.NewFromInt(int64(b.lasts / time.Second))
 		completed.values = append(completed.values, decimal.NewFromInt(b.completed).DivRound(seconds, 3).String())
 		failed.values = append(failed.values, decimal.NewFromInt(b.failed).DivRound(seconds, 3).String())
 	}

@@ -36,7 +36,7 @@ func TestTheVerdictIsNoMoreThanWasProved(t *testing.T) {
 	}
 }
 
-func TestBarsHoldWhatWasExecutedAndNoPartOfATime(t *testing.T) {
+func TestBarsHoldAllThatWasExecuted(t *testing.T) {
 	t.Parallel()
 	from := time.Date(2026, 11, 21, 11, 0, 30, 0, time.UTC)
 	for _, c := range []struct {
@@ -49,18 +49,21 @@ func TestBarsHoldWhatWasExecutedAndNoPartOfATime(t *testing.T) {
 	} {
 		a := api.Activity{From: from, To: from.Add(c.period), BucketSeconds: int64(c.bucket / time.Second)}
 		all, length := bins(&a, nil)
-		if length != c.want || len(all) > binsMax+1 || all[0].at.Before(from) {
+		if length != c.want || len(all) > binsMax+2 || !all[0].at.Equal(from) || all[0].lasts > length {
 			t.Errorf("%s: %d bars of %s from %s", c.period, len(all), length, all[0].at)
 		}
 	}
 	a := api.Activity{From: from, To: from.Add(time.Hour), BucketSeconds: 10}
 	all, _ := bins(&a, []api.ActivityPoint{
-		{At: from, Completed: 9, Volume: "9.99"}, // in a minute that is half told
+		{At: from, Completed: 9, Volume: "9.99"}, // in half a minute
 		{At: from.Add(30 * time.Second), Completed: 1, Failed: 2, Volume: "0.10"},
 		{At: from.Add(80 * time.Second), Completed: 3, Volume: "0.20"},
 	})
-	if b := all[0]; b.completed != 4 || b.failed != 2 || b.volume.String() != "0.3" {
+	if b := all[0]; b.completed != 9 || b.lasts != 30*time.Second || b.volume.String() != "9.99" {
 		t.Errorf("the first bar is %+v", b)
+	}
+	if b := all[1]; b.completed != 4 || b.failed != 2 || b.lasts != time.Minute || b.volume.String() != "0.3" {
+		t.Errorf("the second bar is %+v", b)
 	}
 }
 

@@ -1,9 +1,13 @@
 package admin
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/a-h/templ"
@@ -24,11 +28,8 @@ func (p *Pages) reportRoutes() []route {
 const (
 	// reportRowsMax is how many lines of a report a page shows.
 	reportRowsMax = 500
-	// reportBytesMax is how much of a report is read for the sums at its end: some
-	// twenty thousand lines.
-	reportBytesMax = 4 << 20
-	// reportTimeMax is how long a page waits for a report.
-	reportTimeMax = 20 * time.Second
+	// volumeRowsMax is how many of the daily volumes are read: all of them are drawn.
+	volumeRowsMax = 5000
 )
 
 // report is one of the API's reports, and how it is shown.
@@ -39,15 +40,16 @@ type report struct {
 	totals   string // what its sums are of
 	hasPDF   bool
 	isOfOne  bool // of an account, or an owner
+	limit    int  // of the lines that are read
 	read     func(answer []byte, asked url.Values) (reportTable, error)
 }
 
 var reports = []report{
-	{name: "trial-balance", title: "Trial balance", question: "Do the books balance, and what stands on each account?", totals: "Sums by currency", read: readTrialBalance},
-	{name: "profit-and-loss", title: "Profit and loss", question: "What did the house earn and spend?", totals: "Profit by currency", read: readProfitAndLoss},
-	{name: "daily-volumes", title: "Daily volumes", question: "How much was moved on each day, and how much of it failed?", totals: "Sums by currency", read: readDailyVolumes},
-	{name: "customer-liabilities", title: "Customer liabilities", question: "What does the house owe to its customers and merchants?", totals: "Owed by currency", read: readCustomerLiabilities},
-	{name: "statement", title: "Statement", question: "What happened on an account, or on all accounts of an owner?", totals: "Sums by account", hasPDF: true, isOfOne: true, read: readStatement},
+	{name: "trial-balance", title: "Trial balance", question: "Do the books balance, and what stands on each account?", totals: "Sums by currency", limit: reportRowsMax, read: readTrialBalance},
+	{name: "profit-and-loss", title: "Profit and loss", question: "What did the house earn and spend?", totals: "Profit by currency", limit: reportRowsMax, read: readProfitAndLoss},
+	{name: "daily-volumes", title: "Daily volumes", question: "How much was moved on each day, and how much of it failed?", totals: "Sums by currency", limit: volumeRowsMax, read: readDailyVolumes},
+	{name: "customer-liabilities", title: "Customer liabilities", question: "What does the house owe to its customers and merchants?", totals: "Owed by currency", limit: reportRowsMax, read: readCustomerLiabilities},
+	{name: "statement", title: "Statement", question: "What happened on an account, or on all accounts of an owner?", totals: "Sums by account", hasPDF: true, isOfOne: true, limit: reportRowsMax, read: readStatement},
 }
 
 func (rep *report) path() string { return reportsPath + "/" + rep.name }
@@ -65,7 +67,6 @@ type reportTable struct {
 	columns, totalColumns []reportColumn
 	rows, totals          [][]templ.Component
 	isCut                 bool // there are more rows than are shown
-	isWhole               bool // it was read to its end, so that it has its sums
 	verdict               string
 	isGood                bool // the verdict is
 	charts                []chart
@@ -116,15 +117,25 @@ func (s *reportShown) at(period reportPeriod) string {
 	return s.path() + "?" + query.Encode()
 }
 
-// file is the whole report, of the period that was read, as the API answers it.
+// file is the whole report as the API answers it: of the period that was read, or
+// that was asked for when nothing was read in time.
 func (s *reportShown) file(format string) string {
-	query := url.Values{"format": {format}, "from": {s.table.From.Format(time.RFC3339Nano)}, "to": {s.table.To.Format(time.RFC3339Nano)}}
-	for _, name := range reportSubjects {
-		if given := s.query.Get(name); given != "" {
-			query.Set(name, given)
-		}
+	query := maps.Clone(s.query)
+	query.Set("format", format)
+	if s.table != nil {
+		query.Set("from", s.table.From.Format(time.RFC3339Nano))
+		query.Set("to", s.table.To.Format(time.RFC3339Nano))
 	}
-	return apiPath("reports", s.name) + "?" + query.Encode()
+	return s.asked(query, "format")
+}
+
+// asked is the report in the API, with others of query's parameters beside those of
+// its period and subject.
+func (s *reportShown) asked(query url.Values, others ...string) string {
+	if s.isOfOne {
+		others = append(others, reportSubjects...)
+	}
+	return apiPath("reports", s.name) + periodQuery(query, others...)
 }
 
 // reportSubjects are the parameters that say what a statement is of.
@@ -150,20 +161,19 @@ func (p *Pages) showReport(w http.ResponseWriter, r *http.Request) error {
 
 // readReport reads the report that is shown, or why there is none.
 func (p *Pages) readReport(r *http.Request, shown *reportShown) error {
-	var subjects []string
-	if shown.isOfOne {
-		subjects = reportSubjects
-	}
-	got, err := p.getBeginning(r, apiPath("reports", shown.name)+periodQuery(shown.query, subjects...), reportBytesMax, reportTimeMax)
+	query := maps.Clone(shown.query)
+	query.Set("limit", strconv.Itoa(shown.limit))
+	var answer json.RawMessage
+	err := p.get(r, shown.asked(query, "limit"), &answer)
 	if shown.problem = inPlace(err); shown.problem != nil && shown.problem.Status != http.StatusForbidden {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	table, err := shown.read(got.body.Bytes(), shown.query)
-	if err != nil && !got.isCut {
-		return err
+	table, err := shown.read(answer, shown.query)
+	if err != nil {
+		return fmt.Errorf("read the report %s: %w", shown.name, err)
 	}
 	shown.table = &table
 	return nil

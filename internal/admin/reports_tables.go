@@ -1,9 +1,7 @@
 package admin
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -16,75 +14,30 @@ import (
 	"florin/internal/api"
 )
 
-// scanReport reads a report in the order in which the API writes it: each line goes
-// to line, each sum to total. A report that was cut off is an error, after what there
-// is of it.
-func scanReport[Line, Total any](answer []byte, head *api.ReportHead, line func(Line), total func(Total)) error {
-	d := json.NewDecoder(bytes.NewReader(answer))
-	if _, err := d.Token(); err != nil {
-		return fmt.Errorf("read a report: %w", err)
+// fill reads a report into a table: of its lines the first, of its sums all. all, if
+// it is not nil, sees every line that was read.
+func fill[Line, Total any](table *reportTable, answer []byte, line func(Line) []templ.Component, total func(Total) []templ.Component, all func(Line)) error {
+	var read struct {
+		api.ReportHead
+		Data   []Line  `json:"data"`
+		Totals []Total `json:"totals"`
 	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return fmt.Errorf("read a report: %w", err)
-		}
-		switch name {
-		case "report":
-			err = d.Decode(&head.Report)
-		case "from":
-			err = d.Decode(&head.From)
-		case "to":
-			err = d.Decode(&head.To)
-		case "readAt":
-			err = d.Decode(&head.ReadAt)
-		case "data":
-			err = eachOf(d, line)
-		case "totals":
-			err = eachOf(d, total)
-		default:
-			err = d.Decode(new(json.RawMessage))
-		}
-		if err != nil {
-			return fmt.Errorf("read %v of a report: %w", name, err)
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return fmt.Errorf("read a report's end: %w", err)
-	}
-	return nil
-}
-
-// eachOf reads an array.
-func eachOf[T any](d *json.Decoder, take func(T)) error {
-	if _, err := d.Token(); err != nil {
+	if err := json.Unmarshal(answer, &read); err != nil {
 		return err
 	}
-	for d.More() {
-		var one T
-		if err := d.Decode(&one); err != nil {
-			return err
-		}
-		take(one)
-	}
-	_, err := d.Token()
-	return err
-}
-
-// fill reads a report into a table: of its lines the first, of its sums all. all, if
-// it is not nil, sees every line.
-func fill[Line, Total any](table *reportTable, answer []byte, line func(Line) []templ.Component, total func(Total) []templ.Component, all func(Line)) error {
-	err := scanReport(answer, &table.ReportHead, func(one Line) {
+	table.ReportHead, table.isCut = read.ReportHead, read.IsTruncated || len(read.Data) > reportRowsMax
+	for i, one := range read.Data {
 		if all != nil {
 			all(one)
 		}
-		if table.isCut = len(table.rows) == reportRowsMax; !table.isCut {
+		if i < reportRowsMax {
 			table.rows = append(table.rows, line(one))
 		}
-	}, func(one Total) { table.totals = append(table.totals, total(one)) })
-	table.isWhole = err == nil
-	table.isCut = table.isCut || err != nil
-	return err
+	}
+	for _, one := range read.Totals {
+		table.totals = append(table.totals, total(one))
+	}
+	return nil
 }
 
 // columnsOf are columns by their titles; those of numbers begin with #.
@@ -111,7 +64,7 @@ func readTrialBalance(answer []byte, _ url.Values) (reportTable, error) {
 		return append([]templ.Component{words(t.Currency)}, balances(t)...)
 	}, nil)
 	switch {
-	case !table.isWhole || len(table.totals) == 0:
+	case len(table.totals) == 0:
 	case len(off) == 0:
 		table.verdict, table.isGood = "Balanced: every currency sums up to zero, before and after.", true
 	default:
@@ -160,7 +113,7 @@ func readDailyVolumes(answer []byte, _ url.Values) (reportTable, error) {
 		}
 		return append([]templ.Component{words(currency)}, volumes(t)...)
 	}, days.add)
-	if table.isWhole {
+	if !table.IsTruncated {
 		table.charts = days.charts(table.ReportHead)
 	}
 	return table, err

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,8 @@ type ReportHead struct {
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to" doc:"Exclusive."`
 	ReadAt time.Time `json:"readAt" doc:"The one moment that all of the report shows, by the database's clock. What was under way then is not in it: a period that ended less than half a minute before may still grow."`
+
+	IsTruncated bool `json:"isTruncated" doc:"There are more rows than limit. The totals are of all of them."`
 }
 
 // TrialBalanceReport is what stood on each account, and what moved.
@@ -155,6 +158,12 @@ type reportInput struct {
 	To     time.Time `query:"to" doc:"Before this time (RFC 3339); absent for now." example:"2026-02-01T00:00:00Z"`
 	Format string    `query:"format" enum:"json,csv" doc:"By the header Accept when absent, and json when that names neither."`
 	Accept string    `header:"Accept" doc:"text/csv for CSV."`
+	ReportLimit
+}
+
+// ReportLimit bounds the rows of an answer.
+type ReportLimit struct {
+	Limit int `query:"limit" minimum:"0" maximum:"10000" doc:"Most rows of the answer, which is of JSON then. The totals are of all of them. All rows when absent or 0."`
 }
 
 type statementReportInput struct {
@@ -164,6 +173,7 @@ type statementReportInput struct {
 	To        time.Time `query:"to" doc:"Before this time (RFC 3339); absent for now." example:"2026-02-01T00:00:00Z"`
 	Format    string    `query:"format" enum:"json,csv,pdf" doc:"By the header Accept when absent, and json when that names none."`
 	Accept    string    `header:"Accept" doc:"text/csv for CSV, application/pdf for PDF."`
+	ReportLimit
 }
 
 func (a *api) routeReports() {
@@ -177,14 +187,14 @@ func (a *api) routeReports() {
 // routeReport serves a report that is about all accounts.
 func (a *api) routeReport(e endpoint, name reporting.Name) {
 	route(a, e, func(ctx context.Context, in *reportInput) (*huma.StreamResponse, error) {
-		return a.report(ctx, reporting.Query{Report: name, From: in.From, To: in.To}, formatOf(in.Format, in.Accept, "csv")), nil
+		return a.report(ctx, reporting.Query{Report: name, From: in.From, To: in.To}, formatOf(in.Format, in.Accept, "csv"), in.Limit)
 	})
 }
 
 func (a *api) statementReport(ctx context.Context, in *statementReportInput) (*huma.StreamResponse, error) {
 	return a.report(ctx, reporting.Query{
 		Report: reporting.Statement, From: in.From, To: in.To, AccountID: string(in.AccountID), OwnerID: string(in.OwnerID),
-	}, formatOf(in.Format, in.Accept, "csv", "pdf")), nil
+	}, formatOf(in.Format, in.Accept, "csv", "pdf"), in.Limit)
 }
 
 // mediaTypes are what a caller can ask for beside JSON.
@@ -210,16 +220,37 @@ func newReportWriter(format string, out io.Writer) reporting.Writer {
 	case "pdf":
 		return reporting.NewPDF(out)
 	}
-	return reporting.NewJSON(out)
+	return reporting.NewJSON(out, 0)
 }
 
-// report answers a report as it is read.
-func (a *api) report(ctx context.Context, q reporting.Query, format string) *huma.StreamResponse {
+// report answers a report as it is read, or the first limit rows of it when that is
+// not 0.
+func (a *api) report(ctx context.Context, q reporting.Query, format string, limit int) (*huma.StreamResponse, error) {
+	switch {
+	case limit == 0:
+	case format != "json":
+		return nil, invalidField("limit", "is for JSON alone: other formats have all rows")
+	default:
+		return a.reportBeginning(ctx, q, limit), nil
+	}
 	name := string(q.Report) + "-" + a.now().Format("2006-01-02T150405Z") + "." + format
 	return stream(ctx, format, name, func(out io.Writer) error {
 		ctx, cancel := lasting(ctx)
 		defer cancel()
 		return a.reports.Write(ctx, q, newReportWriter(format, out))
+	}), nil
+}
+
+// reportBeginning answers rows that somebody waits for: within the time of a request,
+// and at once, so that whatever fails is answered as a problem.
+func (a *api) reportBeginning(ctx context.Context, q reporting.Query, limit int) *huma.StreamResponse {
+	return stream(ctx, "json", "", func(out io.Writer) error {
+		var answer bytes.Buffer
+		if err := a.reports.Write(ctx, q, reporting.NewJSON(&answer, limit)); err != nil {
+			return err
+		}
+		_, err := answer.WriteTo(out)
+		return err
 	})
 }
 

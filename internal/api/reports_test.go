@@ -69,6 +69,24 @@ func TestReportsAreAsTheyAreDocumented(t *testing.T) {
 		if pdf.status != http.StatusOK || !strings.HasPrefix(pdf.text, "%PDF-") || pdf.header.Get("Content-Type") != "application/pdf" || !strings.Contains(pdf.header.Get("Content-Disposition"), ".pdf") {
 			t.Errorf("PDF: %v", pdf.header)
 		}
+		// A beginning has the sums of all, and says that it is one.
+		whole, first := finance.get(path+"trial-balance").object(), finance.get(path+"trial-balance?limit=1").want(http.StatusOK)
+		strict(t, first.text, &api.TrialBalanceReport{})
+		beginning := first.object()
+		if rows := len(beginning.list("data")); rows != 1 || len(whole.list("data")) < 2 || beginning["isTruncated"] != true || whole["isTruncated"] != false {
+			t.Errorf("%d rows of %d: %.300s", rows, len(whole.list("data")), first.text)
+		}
+		if got, want := len(beginning.list("totals")), len(whole.list("totals")); got != want || got == 0 {
+			t.Errorf("%d totals of %d", got, want)
+		}
+		all := finance.get(path + "trial-balance?limit=10000").want(http.StatusOK).object()
+		if all["isTruncated"] != false || len(all.list("data")) < 2 {
+			t.Errorf("%d rows, truncated: %v", len(all.list("data")), all["isTruncated"])
+		}
+		for _, wrong := range []string{"trial-balance?limit=-1", "trial-balance?limit=10001", "trial-balance?limit=1&format=csv", "statement?limit=1&format=pdf&accountId=" + account} {
+			finance.get(path+wrong).wantProblem(http.StatusBadRequest, "invalid_request", "limit")
+		}
+		finance.get(path+"statement?limit=1&accountId=nobody").wantProblem(http.StatusNotFound, "account_not_found", "")
 		// What is wrong is told as a problem, although the answer is streamed.
 		finance.get(path+"statement").wantProblem(http.StatusBadRequest, "invalid_request", "accountId")
 		finance.get(path+"statement?accountId=nobody").wantProblem(http.StatusNotFound, "account_not_found", "")
@@ -170,6 +188,9 @@ func TestSavedQueriesAreSharedAndTheirOwners(t *testing.T) {
 			}
 			return false
 		}
+		finance.get(own).want(http.StatusOK).wantFields(saved)
+		other.get(own).wantProblem(http.StatusNotFound, "saved_query_not_found", "")
+		w.staff(identity.Operator).get(own).wantProblem(http.StatusForbidden, "forbidden", "")
 		if !shows(finance) || shows(other) {
 			t.Error("a query that is not shared is seen by others, or not by its owner")
 		}
@@ -177,12 +198,15 @@ func TestSavedQueriesAreSharedAndTheirOwners(t *testing.T) {
 		if !shows(other) {
 			t.Error("a shared query is not seen")
 		}
+		finance.get(own).want(http.StatusOK).wantFields(object{"name": "Ours", "isOwn": true})
+		other.get(own).want(http.StatusOK).wantFields(object{"query": "SELECT 2", "isOwn": false})
 		finance.put(own, object{"version": 1, "name": "Late", "query": "SELECT 2"}).wantProblem(http.StatusConflict, "saved_query_changed", "")
 		other.put(own, object{"version": 2, "name": "Theirs", "query": "SELECT 3"}).wantProblem(http.StatusNotFound, "saved_query_not_found", "")
 		other.delete(own).wantProblem(http.StatusNotFound, "saved_query_not_found", "")
 		finance.post(path, object{"name": "", "query": "SELECT 1"}).wantProblem(http.StatusBadRequest, "invalid_request", "name")
 		finance.post(path, object{"name": "x", "query": "SELECT 1", "ownerId": other.userID}).wantProblem(http.StatusBadRequest, "invalid_request", "ownerId")
 		finance.delete(own).want(http.StatusOK)
+		finance.get(own).wantProblem(http.StatusNotFound, "saved_query_not_found", "")
 		finance.delete(own).wantProblem(http.StatusNotFound, "saved_query_not_found", "")
 		if before := w.wantEvent(text(saved, "queryId"), "saved_query.changed").Before; member(t, before, "name") != "Mine" {
 			t.Errorf("%s", before)

@@ -25,7 +25,7 @@ func (w *world) report(q reporting.Query) (data, totals []map[string]any) {
 	w.t.Helper()
 	reports := reporting.NewReports(w.db)
 	var text, table bytes.Buffer
-	if err := reports.Write(w.t.Context(), q, reporting.NewJSON(&text)); err != nil {
+	if err := reports.Write(w.t.Context(), q, reporting.NewJSON(&text, 0)); err != nil {
 		w.t.Fatal(err)
 	}
 	var answer struct {
@@ -135,7 +135,7 @@ func TestReportsAddUpAtOneMoment(t *testing.T) {
 			{Report: "x"}, {Report: reporting.Statement}, {Report: reporting.Statement, AccountID: alice, OwnerID: owner}, {Report: reporting.TrialBalance, AccountID: alice},
 			{Report: reporting.TrialBalance, From: middle, To: middle}, {Report: reporting.TrialBalance, From: time.Now().Add(time.Hour)}, {Report: reporting.Statement, AccountID: "nobody"},
 		} {
-			if err := reporting.NewReports(w.db).Write(t.Context(), q, reporting.NewJSON(io.Discard)); err == nil {
+			if err := reporting.NewReports(w.db).Write(t.Context(), q, reporting.NewJSON(io.Discard, 0)); err == nil {
 				t.Errorf("%+v was read", q)
 			}
 		}
@@ -182,7 +182,8 @@ func TestReportsOfAHundredThousandLinesTakeLittleMemory(t *testing.T) {
 			"trial balance": {Report: reporting.TrialBalance, From: time.Now().Add(-24 * time.Hour)},
 			"statement":     {Report: reporting.Statement, AccountID: "busy", From: time.Now().Add(-24 * time.Hour)},
 		} {
-			for format, newWriter := range map[string]func(io.Writer) reporting.Writer{"JSON": reporting.NewJSON, "CSV": reporting.NewCSV} {
+			whole := func(out io.Writer) reporting.Writer { return reporting.NewJSON(out, 0) }
+			for format, newWriter := range map[string]func(io.Writer) reporting.Writer{"JSON": whole, "CSV": reporting.NewCSV} {
 				m := &meter{}
 				if err := reporting.NewReports(w.db).Write(t.Context(), q, newWriter(m)); err != nil || m.lines < lines {
 					t.Fatalf("%s as %s: %d lines, %v", name, format, m.lines, err)
@@ -191,6 +192,22 @@ func TestReportsOfAHundredThousandLinesTakeLittleMemory(t *testing.T) {
 					t.Errorf("%s as %s: %d MiB of answer, %d MiB more in use", name, format, m.bytes>>20, more>>20)
 				}
 			}
+		}
+		// A beginning is short, and its sums are of all lines.
+		for _, limit := range []int{3, 100_003} {
+			var text bytes.Buffer
+			q := reporting.Query{Report: reporting.TrialBalance, From: time.Now().Add(-24 * time.Hour)}
+			if err := reporting.NewReports(w.db).Write(t.Context(), q, reporting.NewJSON(&text, limit)); err != nil {
+				t.Fatal(err)
+			}
+			var answer struct {
+				Data, Totals []map[string]any
+				IsTruncated  bool
+			}
+			if err := json.Unmarshal(text.Bytes(), &answer); err != nil || len(answer.Data) != min(limit, lines+1) || answer.IsTruncated != (limit < lines) {
+				t.Errorf("limit %d: %d lines, truncated: %t, %v", limit, len(answer.Data), answer.IsTruncated, err)
+			}
+			wantCells(t, find(answer.Totals, "currency", "USD"), "debits=100000.00 credits=100000.00")
 		}
 		// What is too long for paper is refused, not printed.
 		err := reporting.NewReports(w.db).Write(t.Context(), reporting.Query{Report: reporting.Statement, AccountID: "busy", From: time.Now().Add(-24 * time.Hour)}, reporting.NewPDF(io.Discard))
@@ -206,11 +223,11 @@ func TestReportsEndWithTheirReader(t *testing.T) {
 		for range 6 {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			if err := reports.Write(ctx, reporting.Query{Report: reporting.TrialBalance}, reporting.NewJSON(io.Discard)); err == nil {
+			if err := reports.Write(ctx, reporting.Query{Report: reporting.TrialBalance}, reporting.NewJSON(io.Discard, 0)); err == nil {
 				t.Error("read by nobody")
 			}
 		}
-		if err := reports.Write(t.Context(), reporting.Query{Report: reporting.TrialBalance}, reporting.NewJSON(io.Discard)); err != nil {
+		if err := reports.Write(t.Context(), reporting.Query{Report: reporting.TrialBalance}, reporting.NewJSON(io.Discard, 0)); err != nil {
 			t.Error(err)
 		}
 	})

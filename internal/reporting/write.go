@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,17 +14,25 @@ import (
 )
 
 // jsonWriter writes one object: what the head says, the rows as data, the sums as
-// totals. Its end shows that it is whole.
+// totals, and whether rows were left out. Its end shows that it is whole.
 type jsonWriter struct {
 	out     *bufio.Writer
 	head    Head
 	line    []byte
 	isFirst bool
 	inTotal bool
+
+	rowsMax     int // 0 for all
+	rows        int // that were written
+	isTruncated bool
 }
 
-// NewJSON writes a report as JSON. Nothing reaches out before End, or 32 KiB.
-func NewJSON(out io.Writer) Writer { return &jsonWriter{out: bufio.NewWriterSize(out, 32<<10)} }
+// NewJSON writes a report as JSON: of its rows the first rowsMax, or all when that is
+// 0; its sums are of all in either case, and isTruncated says whether rows were left
+// out. Nothing reaches out before End, or 32 KiB.
+func NewJSON(out io.Writer, rowsMax int) Writer {
+	return &jsonWriter{out: bufio.NewWriterSize(out, 32<<10), rowsMax: rowsMax}
+}
 
 func (w *jsonWriter) Begin(head Head) error {
 	w.head, w.isFirst = head, true
@@ -32,7 +41,14 @@ func (w *jsonWriter) Begin(head Head) error {
 	return w.flush()
 }
 
-func (w *jsonWriter) Row(cells []string) error { return w.object(w.head.Columns, cells) }
+func (w *jsonWriter) Row(cells []string) error {
+	if w.rowsMax > 0 && w.rows == w.rowsMax {
+		w.isTruncated = true
+		return nil
+	}
+	w.rows++
+	return w.object(w.head.Columns, cells)
+}
 
 func (w *jsonWriter) Total(cells []string) error {
 	if err := w.beginTotals(); err != nil {
@@ -54,7 +70,7 @@ func (w *jsonWriter) End() error {
 	if err := w.beginTotals(); err != nil {
 		return err
 	}
-	if _, err := w.out.WriteString("]}\n"); err != nil {
+	if _, err := w.out.WriteString(`],"isTruncated":` + strconv.FormatBool(w.isTruncated) + "}\n"); err != nil {
 		return err
 	}
 	return w.out.Flush()

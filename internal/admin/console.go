@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -158,7 +159,7 @@ func (p *Pages) renderConsole(w http.ResponseWriter, r *http.Request, s consoleS
 	if err := p.get(r, "/api/v1/console/saved?limit="+savedShownMax, &s.saved); err != nil {
 		return err
 	}
-	if err := s.take(r.URL.Query()); err != nil {
+	if err := p.takeNamed(r, &s); err != nil {
 		return err
 	}
 	if s.limit == "" {
@@ -167,27 +168,24 @@ func (p *Pages) renderConsole(w http.ResponseWriter, r *http.Request, s consoleS
 	return p.render(w, r, page{title: "SQL console", status: status}, consoleView(&s, p.assets.of("console.js")))
 }
 
-// take takes over the query that the URL names.
-func (s *consoleShown) take(named url.Values) error {
+// takeNamed takes over the query that the URL names.
+func (p *Pages) takeNamed(r *http.Request, s *consoleShown) error {
+	named := r.URL.Query()
+	if queryID := named.Get("saved"); queryID != "" {
+		s.own = &api.SavedQuery{}
+		if err := p.get(r, apiPath("console", "saved", queryID), s.own); err != nil {
+			return err
+		}
+		s.query = cmp.Or(s.query, s.own.Query)
+		return nil
+	}
 	if name := named.Get("library"); name != "" {
 		i := slices.IndexFunc(s.library, func(q api.ReadyQuery) bool { return q.Name == name })
 		if i < 0 {
 			return &problem{Status: http.StatusNotFound, Code: "not_found", Title: "There is no such ready query", Detail: "The library of the console lists those that there are."}
 		}
 		s.ready = &s.library[i]
-		if s.query == "" {
-			s.query = s.ready.Query
-		}
-	}
-	if queryID := named.Get("saved"); queryID != "" {
-		i := slices.IndexFunc(s.saved.Data, func(q api.SavedQuery) bool { return q.QueryID == queryID })
-		if i < 0 {
-			return &problem{Status: http.StatusNotFound, Code: "saved_query_not_found", Title: "There is no such saved query", Detail: "It was deleted, or it is another's who does not share it."}
-		}
-		s.ready, s.own = nil, &s.saved.Data[i]
-		if s.query == "" {
-			s.query = s.own.Query
-		}
+		s.query = cmp.Or(s.query, s.ready.Query)
 	}
 	return nil
 }

@@ -120,9 +120,13 @@ func TestSavedQueriesAreKeptSharedAndDeleted(t *testing.T) {
 		name := some("Money") + " " + scriptText
 		form := url.Values{"query": {"SELECT 42"}, "name": {name}}
 		one.post("/admin/console/saved", url.Values{"query": {"SELECT 42"}, "name": {" "}}).shows(t, http.StatusBadRequest, "must have 1 to 100 characters", "SELECT 42")
+		form.Set("_key", some("form"))
 		made := one.post("/admin/console/saved", form)
 		made.shows(t, http.StatusSeeOther)
 		at := made.header.Get("Location")
+		if again := one.post("/admin/console/saved", form); again.header.Get("Location") != at {
+			t.Errorf("the form again saved %s; first %s", again.header.Get("Location"), at)
+		}
 		own := "/admin/console/saved/" + strings.TrimPrefix(at, "/admin/console?saved=")
 		one.get(at).shows(t, http.StatusOK, "SELECT 42", "&lt;script&gt;", "Save the changes", "Delete the query").hides(t)
 		two.get(at).shows(t, http.StatusNotFound, "There is no such saved query")

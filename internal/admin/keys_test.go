@@ -31,11 +31,13 @@ func TestAKeyIsMadeRotatedAndRevoked(t *testing.T) {
 		v := w.visitor(t, w.staff(identity.Admin))
 		v.get("/admin/keys/new").shows(t, 200, "accounts:read", `<option value="admin"`)
 		sent := fields("name", "shop backend "+scriptText, "role", "support", "scopes", "accounts:read", "scopes", "holds:read", "networks", "127.0.0.0/8\n::1", "expiresAt", "2999-01-31")
+		sent.Set("_key", some("form"))
 		page := v.post("/admin/keys", sent).shows(t, 201, "shown this once", "shop backend &lt;script&gt;")
 		if cached := page.header.Get("Cache-Control"); cached != "no-store" {
 			t.Errorf("a page with a key is kept by browsers: %q", cached)
 		}
 		first := w.madeKey(page)
+		v.post("/admin/keys", sent).shows(t, 409, "The API key was made before", first.id, `name="_key"`).hides(t, first.token, sent.Get("_key"))
 		path := "/admin/keys/" + first.id
 		v.get(path).shows(t, 200, "accounts:read holds:read", "127.0.0.0/8 ::1/128", "2999-01-31", "Revoke the key", "Active").hides(t, first.token)
 		v.get("/admin/keys?prefix="+first.token).shows(t, 200, first.id).hides(t, first.token)

@@ -150,6 +150,7 @@ type explainQueryInput struct {
 }
 
 type saveQueryInput struct {
+	IdempotencyKey
 	Payload jsonBody[SavedQueryTerms]
 }
 
@@ -185,6 +186,7 @@ func (a *api) routeConsole() {
 	route(a, consoleLibraryEndpoint, consoleLibrary)
 	route(a, listSavedQueriesEndpoint, a.listSavedQueries)
 	route(a, saveQueryEndpoint, a.saveQuery)
+	route(a, getSavedQueryEndpoint, a.getSavedQuery)
 	route(a, changeSavedQueryEndpoint, a.changeSavedQuery)
 	route(a, deleteSavedQueryEndpoint, a.deleteSavedQuery)
 }
@@ -374,7 +376,15 @@ func (t *SavedQueryTerms) of(ctx context.Context, queryID string) reporting.Save
 }
 
 func (a *api) saveQuery(ctx context.Context, in *saveQueryInput) (*savedQueryOutput, error) {
-	saved, err := a.console.Save(ctx, in.Payload.Value.of(ctx, ""))
+	saved, err := a.console.Save(ctx, in.Payload.Value.of(ctx, in.id(ctx, "sq", "")))
+	if err != nil {
+		return nil, err
+	}
+	return &savedQueryOutput{savedQueryOf(ctx, saved)}, nil
+}
+
+func (a *api) getSavedQuery(ctx context.Context, in *SavedQueryPath) (*savedQueryOutput, error) {
+	saved, err := a.console.GetSaved(ctx, principalOf(ctx).ID, string(in.QueryID))
 	if err != nil {
 		return nil, err
 	}

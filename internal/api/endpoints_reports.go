@@ -16,7 +16,7 @@ const (
 	tagConsole = "SQL console"
 )
 
-const reportNote = " Read as of one moment, readAt, and answered as it is read, however long it is: as JSON, or as CSV whose lines are ROW, TOTAL, and at last READ_AT. An answer that was cut off has no totals, and no READ_AT."
+const reportNote = " Read as of one moment, readAt, and answered as it is read, however long it is: as JSON, or as CSV whose lines are ROW, TOTAL, and at last READ_AT. An answer that was cut off has no totals, and no READ_AT. With limit only so many rows are answered, and at once: as long as a request may take, and with the totals of all."
 
 var (
 	exampleReportHead = func(report string) ReportHead {
@@ -134,8 +134,13 @@ var (
 	}
 	saveQueryEndpoint = endpoint{
 		id: "saveQuery", method: http.MethodPost, path: "/api/v1/console/saved", tag: tagConsole, needs: allow(identity.ConsoleUse), reachesAll: true, writes: true, status: http.StatusCreated,
-		summary: "Save a query", description: "It is kept as it is, not run. The same request again saves it again.",
-		request: reflect.TypeFor[SavedQueryTerms](), requestExample: exampleSavedTerms, answer: exampleSavedQuery, codes: []code{code(reporting.TooManyQueries)},
+		summary: "Save a query", description: "It is kept as it is, not run. Without an Idempotency-Key, the same request again saves it again.",
+		request: reflect.TypeFor[SavedQueryTerms](), requestExample: exampleSavedTerms, answer: exampleSavedQuery, codes: []code{code(reporting.TooManyQueries), code(reporting.QueryExists)},
+	}
+	getSavedQueryEndpoint = endpoint{
+		id: "getSavedQuery", method: http.MethodGet, path: "/api/v1/console/saved/{queryId}", tag: tagConsole, needs: allow(identity.ConsoleUse), reachesAll: true,
+		summary: "Read a saved query", description: "One of the caller's own, or one that is shared.",
+		answer: exampleSavedQuery, codes: []code{code(reporting.QueryNotFound)},
 	}
 	changeSavedQueryEndpoint = endpoint{
 		id: "changeSavedQuery", method: http.MethodPut, path: "/api/v1/console/saved/{queryId}", tag: tagConsole, needs: allow(identity.ConsoleUse), reachesAll: true, writes: true,

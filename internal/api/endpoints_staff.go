@@ -116,11 +116,11 @@ var (
 
 	createKeyEndpoint = endpoint{
 		id: "createKey", method: http.MethodPost, path: "/api/v1/api-keys", tag: tagKeys, needs: allow(identity.KeysWrite), isSensitive: true, writes: true,
-		summary: "Make an API key", status: http.StatusCreated, description: "It can do no more than who makes it. Its text is answered this once.",
+		summary: "Make an API key", status: http.StatusCreated, description: "It can do no more than who makes it. Its text is answered this once: the same Idempotency-Key again makes no second key, and is answered key_exists.",
 		request:        reflect.TypeFor[CreateKeyRequest](),
 		requestExample: map[string]any{"name": "shop backend", "role": "merchant", "ownerId": exampleUser.UserID, "scopes": []any{"accounts:read", "transfers:write"}, "networks": []any{"203.0.113.0/24"}},
 		answer:         exampleNewKey,
-		codes:          []code{code(identity.ExceedsOwnPermissions), code(identity.UserNotFound), code(identity.UserNotActive)},
+		codes:          []code{code(identity.ExceedsOwnPermissions), code(identity.UserNotFound), code(identity.UserNotActive), code(identity.KeyExists)},
 	}
 	listKeysEndpoint = endpoint{
 		id: "listKeys", method: http.MethodGet, path: "/api/v1/api-keys", tag: tagKeys, needs: allow(identity.KeysRead),

@@ -90,7 +90,10 @@ type KeyPath struct {
 	KeyID ID `path:"keyId" doc:"The key's id." example:"key_q7w3m5x2k4z6n2p7r5t3v6y4a2"`
 }
 
-type createKeyInput struct{ Payload jsonBody[CreateKeyRequest] }
+type createKeyInput struct {
+	IdempotencyKey
+	Payload jsonBody[CreateKeyRequest]
+}
 
 type listKeysInput struct {
 	Limit   int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Most rows of the page."`
@@ -134,6 +137,9 @@ func (a *api) createKey(ctx context.Context, in *createKeyInput) (*newKeyOutput,
 	}
 	if r.ExpiresAt != nil {
 		asked.ExpiresAt = *r.ExpiresAt
+	}
+	if in.Key != "" {
+		asked.IdempotencyKey = in.digest(ctx, "api-key")
 	}
 	key, text, err := a.keys.Create(ctx, principalOf(ctx), asked)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"florin/internal/identity"
 	"florin/internal/platform/id"
 )
 
@@ -35,6 +36,51 @@ func TestIdempotencyKeyStandsForAnID(t *testing.T) {
 				s.post(c.path, c.body, "Idempotency-Key", bad).wantProblem(http.StatusBadRequest, "invalid_request", "Idempotency-Key")
 			}
 		}
+	})
+}
+
+func TestASavedQueryIsSavedOnceForItsIdempotencyKey(t *testing.T) {
+	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		finance, other := w.staff(identity.Finance), w.staff(identity.Finance)
+		const path = "/api/v1/console/saved"
+		key, terms := id.New("key"), object{"name": "Once", "query": "SELECT 1"}
+		answers := make(chan answer, 8)
+		for range cap(answers) {
+			go func() { answers <- finance.post(path, terms, "Idempotency-Key", key) }()
+		}
+		first := finance.post(path, terms, "Idempotency-Key", key).want(http.StatusCreated)
+		for range cap(answers) {
+			if again := (<-answers).want(http.StatusCreated); again.text != first.text {
+				t.Errorf("again: %s; first %s", again.text, first.text)
+			}
+		}
+		if list := finance.get(path).want(http.StatusOK).object().list("data"); len(list) != 1 {
+			t.Errorf("%d queries were saved", len(list))
+		}
+		finance.post(path, object{"name": "Twice", "query": "SELECT 1"}, "Idempotency-Key", key).wantProblem(http.StatusConflict, "saved_query_exists", "")
+		if text(other.post(path, terms, "Idempotency-Key", key).want(http.StatusCreated).object(), "queryId") == text(first.object(), "queryId") {
+			t.Error("two actors' keys saved one query")
+		}
+		finance.put(path+"/"+text(first.object(), "queryId"), object{"version": 1, "name": "Changed", "query": "SELECT 1"}).want(http.StatusOK)
+		finance.post(path, terms, "Idempotency-Key", key).wantProblem(http.StatusConflict, "saved_query_exists", "")
+	})
+}
+
+func TestAnAPIKeyIsMadeOnceForItsIdempotencyKey(t *testing.T) {
+	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		admin, other := w.staff(identity.Admin).prove(), w.staff(identity.Admin).prove()
+		const path = "/api/v1/api-keys"
+		key, wanted := id.New("key"), object{"name": "once", "role": "support"}
+		made := admin.post(path, wanted, "Idempotency-Key", key).want(http.StatusCreated).object()
+		again := admin.post(path, wanted, "Idempotency-Key", key)
+		again.wantProblem(http.StatusConflict, "key_exists", "")
+		if !strings.Contains(again.text, text(made, "keyId")) || strings.Contains(again.text, text(made, "key")) {
+			t.Errorf("again: %s", again.text)
+		}
+		if text(other.post(path, wanted, "Idempotency-Key", key).want(http.StatusCreated).object(), "keyId") == text(made, "keyId") {
+			t.Error("two actors' keys made one API key")
+		}
+		(&caller{w: w, address: someAddress(), token: text(made, "key")}).get("/api/v1/auth/caller").want(http.StatusOK).wantFields(object{"id": text(made, "keyId"), "role": "support"})
 	})
 }
 

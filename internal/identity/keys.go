@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -105,13 +106,18 @@ type NewKey struct {
 	ExpiresAt time.Time
 	// Networks are CIDR or single addresses; none for anywhere.
 	Networks []string
+	// IdempotencyKey, when not empty, is a text that the one request for this key
+	// has: a second call with it makes no second key.
+	IdempotencyKey string
 }
 
 // Create makes a key and returns it with its text, which is never shown again. A
-// second call makes another one. It opens its own transaction.
+// second call makes another one, unless it has the IdempotencyKey of the first. It
+// opens its own transaction.
 //
 // Returns InvalidInput, or Failures: ExceedsOwnPermissions when the key could do
-// what by may not; UserNotFound or UserNotActive about the owner.
+// what by may not; UserNotFound or UserNotActive about the owner; KeyExists when the
+// IdempotencyKey made a key before, whatever has become of that.
 func (k *Keys) Create(ctx context.Context, by *Principal, n NewKey) (Key, string, error) {
 	n, err := n.validated(k.clock())
 	if err != nil {
@@ -121,8 +127,17 @@ func (k *Keys) Create(ctx context.Context, by *Principal, n NewKey) (Key, string
 		return Key{}, "", err
 	}
 	text := RandomKey(k.environment)
+	if n.IdempotencyKey != "" {
+		text = secretKey(k.environment, publicPart(n.IdempotencyKey))
+	}
 	made := k.made(n, text, by.ID)
 	err = k.db.InTx(ctx, "keys.create", func(ctx context.Context, tx pgx.Tx) error {
+		switch _, err := k.lock(ctx, tx, &Principal{}, made.ID); {
+		case err == nil:
+			return &Failure{Code: KeyExists, Message: fmt.Sprintf("the same request made %s before, and its text was shown then", made.ID)}
+		case !errors.Is(err, ErrKeyNotFound):
+			return err
+		}
 		if err := k.checkOwner(ctx, tx, n); err != nil {
 			return err
 		}

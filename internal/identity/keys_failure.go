@@ -4,6 +4,7 @@ package identity
 const (
 	KeyNotFound           Code = "key_not_found"           // unknown, or of an owner that the caller doesn't reach
 	KeyNotActive          Code = "key_not_active"          // revoked, expired or rotated before
+	KeyExists             Code = "key_exists"              // the request made it before; its text is gone
 	KeyIsConfigured       Code = "key_is_configured"       // a bootstrap key comes from the configuration
 	ExceedsOwnPermissions Code = "exceeds_own_permissions" // nobody gives a key more than he may himself
 )

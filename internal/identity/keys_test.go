@@ -106,6 +106,45 @@ func (w *keysWorld) setUser(t *testing.T, userID, column, value string) {
 	}
 }
 
+// The same request makes one key, however many of it arrive at once.
+func TestTheSameRequestMakesOneKey(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, url string) {
+		w := newKeys(t, url)
+		n := identity.NewKey{Name: "once", Role: identity.Support, IdempotencyKey: id.New("once")}
+		var made []identity.Key
+		var mu sync.Mutex
+		var calls sync.WaitGroup
+		for range 8 {
+			calls.Go(func() {
+				key, text, err := w.Create(t.Context(), admin, n)
+				secrets.Register(t, "API key", text)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					made = append(made, key)
+				case !errors.Is(err, &identity.Failure{Code: identity.KeyExists}):
+					t.Errorf("the request again: %v", err)
+				}
+			})
+		}
+		calls.Wait()
+		if len(made) != 1 {
+			t.Fatalf("%d keys were made", len(made))
+		}
+		if _, err := w.Revoke(t.Context(), admin, made[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := w.Create(t.Context(), admin, n); !errors.Is(err, &identity.Failure{Code: identity.KeyExists}) {
+			t.Errorf("after the key was revoked: %v", err)
+		}
+		n.IdempotencyKey += "2"
+		if other, _ := w.create(t, n); other.ID == made[0].ID {
+			t.Error("another request has the same key")
+		}
+	})
+}
+
 func (w *keysWorld) create(t *testing.T, n identity.NewKey) (identity.Key, string) {
 	t.Helper()
 	key, text, err := w.Create(t.Context(), admin, n)

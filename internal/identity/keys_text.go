@@ -52,9 +52,19 @@ func (k keyText) keyID() string {
 // RandomKey makes the text of a key: florin_<environment>_<id>_<secret>. It is
 // good once it is stored, by Create or as a bootstrap key.
 func RandomKey(e Environment) string {
-	random := strings.ToLower(rand.Text() + rand.Text())
-	text := keyBrand + string(e) + "_" + random[:keyIDLength] + "_" + random[keyIDLength:keyIDLength+keySecret]
+	return secretKey(e, strings.ToLower(rand.Text())[:keyIDLength])
+}
+
+// secretKey makes the text of a key whose public part is given.
+func secretKey(e Environment, public string) string {
+	text := keyBrand + string(e) + "_" + public + "_" + strings.ToLower(rand.Text() + rand.Text())[:keySecret]
 	return text + keyChecksum(text)
+}
+
+// publicPart is the same for the same request.
+func publicPart(idempotencyKey string) string {
+	sum := sha256.Sum256([]byte(idempotencyKey))
+	return keyEncoding.EncodeToString(sum[:])[:keyIDLength]
 }
 
 // keyChecksum lets a mistyped key be refused without asking anybody. It proves

@@ -34,6 +34,7 @@ const (
 	ResultTooLarge Code = "result_too_large"      // a row is larger than can be taken
 	QueryNotFound  Code = "saved_query_not_found" // or not the caller's
 	QueryChanged   Code = "saved_query_changed"   // somebody changed it meanwhile
+	QueryExists    Code = "saved_query_exists"    // its id is that of another, or of one that was changed
 	TooManyQueries Code = "too_many_saved_queries"
 )
 

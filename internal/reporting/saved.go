@@ -67,17 +67,33 @@ func (q SavedQuery) validate() error {
 	return checkText(q.Query)
 }
 
-// Save keeps a new query of q.OwnerID's. Its id, version and times are made here: a
-// second call saves a second one. Returns failure.Invalid and TooManyQueries.
+// Save keeps a new query of q.OwnerID's. Its version and times are made here, and its
+// id when that is empty: a second call then saves a second one. With an id, a second
+// call with the same content returns the query that is there. Returns failure.Invalid,
+// TooManyQueries, and QueryExists when the query of that id is another's, or reads
+// otherwise.
 func (c *Console) Save(ctx context.Context, q SavedQuery) (SavedQuery, error) {
 	if err := q.validate(); err != nil {
 		return SavedQuery{}, err
 	}
-	q.ID, q.Version = id.New("sq"), 1
+	if q.ID == "" {
+		q.ID = id.New("sq")
+	}
+	q.Version = 1
+	var saved SavedQuery
 	err := c.db.InTx(ctx, "reporting.save_query", func(ctx context.Context, tx pgx.Tx) error {
 		queries := reportingdb.New(tx)
-		q.CreatedAt = c.clock()
-		q.UpdatedAt = q.CreatedAt
+		row, err := queries.LockSavedQuery(ctx, q.ID)
+		if err == nil {
+			saved = savedQueryOf(row)
+			return q.repeats(saved)
+		}
+		if !database.NotFound(err) {
+			return fmt.Errorf("read saved query: %w", err)
+		}
+		saved = q
+		saved.CreatedAt = c.clock()
+		saved.UpdatedAt = saved.CreatedAt
 		count, err := queries.CountSavedQueries(ctx, q.OwnerID)
 		if err != nil {
 			return fmt.Errorf("count saved queries: %w", err)
@@ -86,7 +102,7 @@ func (c *Console) Save(ctx context.Context, q SavedQuery) (SavedQuery, error) {
 			return TooManyQueries.Failure("you have %d saved queries, the most: delete one", count)
 		}
 		err = queries.InsertSavedQuery(ctx, reportingdb.InsertSavedQueryParams{
-			QueryID: q.ID, Name: q.Name, Description: q.Description, Query: q.Query, OwnerID: q.OwnerID, IsShared: q.IsShared, Now: q.CreatedAt,
+			QueryID: q.ID, Name: q.Name, Description: q.Description, Query: q.Query, OwnerID: q.OwnerID, IsShared: q.IsShared, Now: saved.CreatedAt,
 		})
 		if err != nil {
 			return fmt.Errorf("save query: %w", err)
@@ -96,7 +112,17 @@ func (c *Console) Save(ctx context.Context, q SavedQuery) (SavedQuery, error) {
 	if err != nil {
 		return SavedQuery{}, err
 	}
-	return q, nil
+	return saved, nil
+}
+
+// repeats is nil when a query that is there is the one that is to be saved.
+func (q SavedQuery) repeats(saved SavedQuery) error {
+	same := saved
+	same.Name, same.Description, same.Query, same.OwnerID, same.IsShared = q.Name, q.Description, q.Query, q.OwnerID, q.IsShared
+	if same != saved {
+		return QueryExists.Failure("there is a query %s, which reads otherwise", q.ID)
+	}
+	return nil
 }
 
 // ChangeSaved makes the next version of q.OwnerID's query q.ID. q.Version is the one
@@ -156,6 +182,22 @@ func lockOwn(ctx context.Context, tx pgx.Tx, queryID, ownerID string) (SavedQuer
 	row, err := reportingdb.New(tx).LockSavedQuery(ctx, queryID)
 	if database.NotFound(err) || err == nil && row.OwnerID != ownerID {
 		return SavedQuery{}, QueryNotFound.Failure("you have no saved query %s", queryID)
+	}
+	if err != nil {
+		return SavedQuery{}, fmt.Errorf("read saved query: %w", err)
+	}
+	return savedQueryOf(row), nil
+}
+
+// GetSaved returns ownerID's query, or a shared one. Returns QueryNotFound, also for
+// another's that is not shared.
+func (c *Console) GetSaved(ctx context.Context, ownerID, queryID string) (SavedQuery, error) {
+	if !id.IsPossible(queryID) {
+		return SavedQuery{}, QueryNotFound.Failure("there is no saved query %q", queryID)
+	}
+	row, err := c.queries.GetSavedQuery(ctx, reportingdb.GetSavedQueryParams{QueryID: queryID, OwnerID: ownerID})
+	if database.NotFound(err) {
+		return SavedQuery{}, QueryNotFound.Failure("there is no saved query %s, or it is not shared", queryID)
 	}
 	if err != nil {
 		return SavedQuery{}, fmt.Errorf("read saved query: %w", err)

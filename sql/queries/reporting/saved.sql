@@ -4,6 +4,12 @@
 INSERT INTO saved_queries (query_id, version, name, description, query, owner_id, is_shared, created_at, updated_at)
 VALUES (@query_id, 1, @name, @description, @query, @owner_id, @is_shared, @now, @now);
 
+-- One's own, or a shared one.
+-- name: GetSavedQuery :one
+SELECT query_id, version, name, description, query, owner_id, is_shared, created_at, updated_at
+FROM saved_queries
+WHERE query_id = @query_id AND (owner_id = @owner_id OR is_shared);
+
 -- The row is locked, so that two who change it take turns.
 -- name: LockSavedQuery :one
 SELECT query_id, version, name, description, query, owner_id, is_shared, created_at, updated_at

@@ -35,6 +35,35 @@ func (q *Queries) DeleteSavedQuery(ctx context.Context, queryID string) error {
 	return err
 }
 
+const GetSavedQuery = `-- name: GetSavedQuery :one
+SELECT query_id, version, name, description, query, owner_id, is_shared, created_at, updated_at
+FROM saved_queries
+WHERE query_id = $1 AND (owner_id = $2 OR is_shared)
+`
+
+type GetSavedQueryParams struct {
+	QueryID string
+	OwnerID string
+}
+
+// One's own, or a shared one.
+func (q *Queries) GetSavedQuery(ctx context.Context, arg GetSavedQueryParams) (SavedQuery, error) {
+	row := q.db.QueryRow(ctx, GetSavedQuery, arg.QueryID, arg.OwnerID)
+	var i SavedQuery
+	err := row.Scan(
+		&i.QueryID,
+		&i.Version,
+		&i.Name,
+		&i.Description,
+		&i.Query,
+		&i.OwnerID,
+		&i.IsShared,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const InsertSavedQuery = `-- name: InsertSavedQuery :exec
 
 INSERT INTO saved_queries (query_id, version, name, description, query, owner_id, is_shared, created_at, updated_at)

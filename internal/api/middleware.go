@@ -31,6 +31,8 @@ type request struct {
 	bodies    *bodyBudget        // that the request's body counts in
 	err       error              // why the answer is a 5xx
 	stack     []byte             // where it panicked
+	caller    context.Context    // ends when the caller goes away: without our time limit
+	answer    http.ResponseWriter
 }
 
 type requestKey struct{}
@@ -59,7 +61,7 @@ func newDurations(registry prometheus.Registerer) *prometheus.HistogramVec {
 // the log and counts it.
 func (a *api) observe(c *gin.Context) {
 	elapsed := clock.Stopwatch()
-	r := &request{id: requestID(c.GetHeader("X-Request-Id"))}
+	r := &request{id: requestID(c.GetHeader("X-Request-Id")), caller: c.Request.Context(), answer: c.Writer}
 	ctx, cancel := context.WithTimeout(context.WithValue(c.Request.Context(), requestKey{}, r), requestMax)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -255,15 +254,15 @@ func (a *api) reportBeginning(ctx context.Context, q reporting.Query, limit int)
 }
 
 // lasting is a request's context without its time limit: it ends when the caller goes
-// away within that, or with cancel.
+// away, however late that is, or with cancel.
 func lasting(ctx context.Context) (lasting context.Context, cancel context.CancelFunc) {
-	lasting, cancel = context.WithCancel(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			cancel()
-		}
-	})
-	return lasting, cancel
+	r := requestFrom(ctx)
+	// The server's time to read a request would end it as a caller who goes away does.
+	// A server without deadlines, as in a test without a network, has no need of this.
+	_ = http.NewResponseController(r.answer).SetReadDeadline(time.Time{})
+	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
+	leave := context.AfterFunc(r.caller, end)
+	return lasting, func() { leave(); end() }
 }
 
 const (

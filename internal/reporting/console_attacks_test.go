@@ -29,6 +29,8 @@ var outcomes = map[string]string{
 	"ended": "ended by the time limit",
 	"large": "refused: more than 4 MiB in a row",
 	"cut":   "cut off at the limit of rows",
+	"show":  "refused: no statement in place of a table",
+	"param": "refused: placeholders",
 }
 
 var attacks = []attack{
@@ -63,8 +65,9 @@ var attacks = []attack{
 	{`SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolpassword NOT LIKE '****%'`, "42501", "runs"},
 	{`SELECT query FROM pg_catalog.pg_stat_activity WHERE usename <> current_user AND query NOT IN ('', '<insufficient privilege>')`, "runs", "runs"},
 	{`SELECT * FROM crdb_internal.cluster_transactions`, "42P01", "42501"},
-	{`SELECT * FROM crdb_internal.cluster_sessions WHERE user_name <> current_user`, "42P01", "runs"},
+	{`SELECT * FROM crdb_internal.cluster_sessions WHERE user_name <> current_user`, "42P01", "42501 or runs"},
 	{`SELECT * FROM system.users`, "42P01", "42501"},
+	{`SELECT * FROM crdb_internal.create_statements`, "42P01", "42501 or runs"},
 	{`SELECT 1; SELECT 2`, "42601", "42P14"},
 	{`SELECT 1; DROP VIEW reporting.accounts`, "42601", "42P14"},
 	{`SELECT pg_sleep(60)`, "ended", "ended"},
@@ -97,6 +100,13 @@ var attacks = []attack{
 	{`EXPLAIN ANALYZE (DEBUG) SELECT 1`, "42601", "42601"},
 	{`SELECT * FROM [EXPLAIN ANALYZE (DEBUG) SELECT 1]`, "42601", "42601"},
 	{`SELECT * FROM [DELETE FROM public.accounts RETURNING 1]`, "42601", "42501"},
+	{`SELECT * FROM [SHOW HISTOGRAM 1]`, "42601", "show"},
+	{`WITH x AS (SHOW HISTOGRAM 1) SELECT * FROM x`, "42601", "show"},
+	{`SELECT * FROM [/* x */ show histogram 1] AS "SELECT"`, "42601", "show"},
+	{`VALUES ('1'), ((SELECT upper_bound FROM [SHOW HISTOGRAM 1]))`, "42601", "show"},
+	{`SELECT 1 AS ‹, (SELECT 1 FROM [SHOW HISTOGRAM 1]) AS ›`, "42601", "show"},
+	{`SELECT * FROM [EXPLAIN (OPT, VERBOSE) SELECT * FROM reporting.accounts]`, "42601", "show"},
+	{`SELECT $1::int`, "param", "param"},
 	{`EXPORT INTO CSV 'userfile:///x' FROM SELECT 1`, "42601", "42601"},
 	{`BACKUP INTO 'userfile:///x'`, "42601", "42601"},
 }
@@ -147,6 +157,10 @@ func (w *world) outcome(query string) string {
 		return "ended"
 	case refused.Code == string(reporting.ResultTooLarge):
 		return "large"
+	case strings.Contains(refused.Message, "in place of a table"):
+		return "show"
+	case strings.Contains(refused.Message, "placeholders"):
+		return "param"
 	}
 	if state := sqlState.FindStringSubmatch(refused.Message); state != nil {
 		return state[1]

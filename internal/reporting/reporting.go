@@ -3,8 +3,8 @@
 //
 // The views of the schema `reporting` are a contract of their own
 // (docs/reporting.md). The console reads them by a database role that can read
-// nothing else (EnsureRole); what a query may do is decided by the database, never
-// by a look at its text. Reports read the ledger's tables themselves, in a snapshot,
+// nothing else (EnsureRole); what a query may do is decided by the database and its
+// parser, not by one of ours. Reports read the ledger's tables themselves, in a snapshot,
 // and pass rows on as they come.
 //
 // It writes nothing but saved queries and the audit trail.

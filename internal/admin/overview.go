@@ -36,7 +36,7 @@ func (p *Pages) overviewRoutes() []route {
 	live := newStreams()
 	return []route{
 		{pattern: "GET " + overviewPath, handler: p.showOverview, nav: "Overview", group: groupTop, needs: needs},
-		{pattern: "GET " + overviewPath + "/events", needs: needs, handler: func(w http.ResponseWriter, r *http.Request) error {
+		{pattern: "GET " + overviewPath + "/events", needs: needs, isUnattended: true, handler: func(w http.ResponseWriter, r *http.Request) error {
 			return p.streamOverview(w, r, live)
 		}},
 	}

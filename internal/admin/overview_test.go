@@ -118,6 +118,32 @@ func insertExport(t *testing.T, w *world) {
 
 func TestAnEndedSessionEndsTheStream(t *testing.T) {
 	t.Parallel()
+	signOut := func(t *testing.T, _ *world, who *person) {
+		t.Helper()
+		if status, answer := who.try(http.MethodPost, "/api/v1/auth/signout", nil); status >= 300 {
+			t.Fatalf("sign-out: %d %s", status, answer)
+		}
+	}
+	leave := func(t *testing.T, w *world, who *person) {
+		t.Helper()
+		w.time.pass(20 * time.Minute)
+		page := w.visitor(t, who).get("/admin/overview/events") // as a browser does whose stream was cut
+		if page.status != http.StatusSeeOther || page.header.Get("Location") != "/admin/overview" {
+			t.Fatalf("after 20 minutes the session is over: %d %s", page.status, page.header.Get("Location"))
+		}
+		w.time.pass(11 * time.Minute)
+	}
+	for name, end := range map[string]func(*testing.T, *world, *person){"signed out": signOut, "left alone": leave} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			streamsUntil(t, end)
+		})
+	}
+}
+
+// streamsUntil opens a stream, which has to end when the session is over.
+func streamsUntil(t *testing.T, end func(*testing.T, *world, *person)) {
+	t.Helper()
 	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		who := w.staff(identity.Support)
 		v := w.visitor(t, who)
@@ -138,9 +164,7 @@ func TestAnEndedSessionEndsTheStream(t *testing.T) {
 		if !lines.Scan() || !strings.HasPrefix(lines.Text(), `data: [`) || stream.Header.Get("Content-Type") != "text/event-stream" {
 			t.Fatalf("the stream begins with %.80q, %v", lines.Text(), lines.Err())
 		}
-		if status, answer := who.try(http.MethodPost, "/api/v1/auth/signout", nil); status >= 300 {
-			t.Fatalf("sign-out: %d %s", status, answer)
-		}
+		end(t, w, who)
 		last := ""
 		for lines.Scan() {
 			if strings.HasPrefix(lines.Text(), "event: ") {

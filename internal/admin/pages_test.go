@@ -44,6 +44,13 @@ func TestAPersonSignsInWithBothFactorsAndOut(t *testing.T) {
 		b.check()
 		b.click("details.who form button")
 		b.wants("Sign in with an API key")
+		goneBack := false
+		b.evaluate(`setTimeout(() => history.back()) > 0`, &goneBack)
+		for began := time.Now(); !strings.Contains(b.at(), "next="); time.Sleep(50 * time.Millisecond) {
+			if time.Since(began) > pageMax/2 {
+				b.fail("after going back the browser shows what it kept, at %s", b.at())
+			}
+		}
 		b.visit("/admin/accounts/" + alice)
 		b.wants("Sign in with an API key")
 	})
@@ -113,6 +120,16 @@ func TestNobodyIsLedAwayFromThePages(t *testing.T) {
 			if got := page.header.Get("Location"); got != "/admin" {
 				t.Errorf("next=%q leads to %q", next, got)
 			}
+		}
+	})
+}
+
+func TestWhatCantBeReadIsTheSendersFault(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
+		stranger := w.visitor(t, nil)
+		for _, path := range []string{"/admin/sign-in?next=%zz", "/admin/accounts?status=ACTIVE;limit=1"} {
+			stranger.get(path).shows(t, http.StatusBadRequest, "The request makes no sense")
 		}
 	})
 }

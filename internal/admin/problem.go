@@ -75,7 +75,7 @@ var advice = map[string]string{
 	"cross_origin":          "Open the page here and send the form again.",
 	"rate_limited":          "You are faster than your role is let. Wait a moment, then load the page again.",
 	"database_unavailable":  "Nothing was changed. Load the page again in a few seconds.",
-	"outcome_unknown":       "It was done in full or not at all. Send the form again: what was done is not done twice.",
+	"outcome_unknown":       "It was done in full or not at all. Look whether it was done before you send the form again.",
 	"overloaded":            "Nothing was taken. Try again in a few seconds.",
 	"timeout":               "Ask for less: a shorter time, or a narrower filter.",
 	"internal_error":        "Tell the operator the id of this request: the log says why.",

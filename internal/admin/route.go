@@ -20,6 +20,7 @@ package admin
 // 10. x_test.go: eachWorld (eachLongWorld for what asks little of the engine), b := w.browser(t, who), b.visit(path), b.screenshot("x"): console errors, CSP and axe findings fail it (world_test.go, browser_test.go).
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 
@@ -40,6 +41,9 @@ type route struct {
 	needs []identity.Permission
 
 	isPublic bool // needs nobody signed in
+	// isUnattended is what a page asks for again and again by itself: that is no use
+	// of a session, so a page left open keeps nobody signed in.
+	isUnattended bool
 }
 
 // allRoutes is every page, in the order of the navigation.
@@ -161,7 +165,10 @@ const formMax = 1 << 20
 func (p *Pages) handle(route route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, formMax)
-		err := r.ParseForm()
+		if route.isUnattended {
+			r = r.WithContext(identity.Unattended(r.Context()))
+		}
+		err := readForm(r)
 		if err == nil {
 			err = p.admit(r, route)
 		}
@@ -175,6 +182,17 @@ func (p *Pages) handle(route route) http.Handler {
 			p.showError(w, r, err)
 		}
 	})
+}
+
+// readForm reads what is asked and sent. What can't be read is the sender's fault,
+// and nothing for the log: anybody can send it.
+func readForm(r *http.Request) error {
+	err := r.ParseForm()
+	var tooLarge *http.MaxBytesError
+	if err == nil || errors.As(err, &tooLarge) {
+		return err
+	}
+	return &problem{Status: http.StatusBadRequest, Code: "invalid_request", Title: "The request makes no sense", Detail: "The address or the form can't be read: " + err.Error() + "."}
 }
 
 func (p *Pages) admit(r *http.Request, route route) error {

@@ -226,8 +226,15 @@ func (p *Pages) confirmSecondFactor(w http.ResponseWriter, r *http.Request) erro
 	return p.renderSecondFactor(w, r, recoveryCodesView(codes.RecoveryCodes), http.StatusOK)
 }
 
-// noticeCookie carries what was done to the page that is shown after it.
-const noticeCookie = "florin_notice"
+// noticeCookie is the name of the cookie that carries what was done to the page that
+// is shown after it. With TLS browsers refuse one from a neighbouring host, which
+// would have our pages say what that likes.
+func (p *Pages) noticeCookie() string {
+	if p.overTLS {
+		return "__Host-florin_notice"
+	}
+	return "florin_notice"
+}
 
 // done answers a form: the browser is led to a page, which says what was done.
 // Loading that again sends nothing again.
@@ -239,14 +246,14 @@ func (p *Pages) done(w http.ResponseWriter, r *http.Request, notice, to string) 
 
 func (p *Pages) setNotice(w http.ResponseWriter, notice string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure but where there is no TLS
-		Name: noticeCookie, Value: base64.RawURLEncoding.EncodeToString([]byte(notice)), Path: Root, MaxAge: maxAge,
+		Name: p.noticeCookie(), Value: base64.RawURLEncoding.EncodeToString([]byte(notice)), Path: "/", MaxAge: maxAge,
 		Secure: p.overTLS, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 
 // takeNotice reads the notice, which is shown once.
 func (p *Pages) takeNotice(w http.ResponseWriter, r *http.Request) string {
-	cookie, err := r.Cookie(noticeCookie)
+	cookie, err := r.Cookie(p.noticeCookie())
 	if err != nil {
 		return ""
 	}

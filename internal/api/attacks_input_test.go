@@ -193,6 +193,11 @@ func attackTexts(t *testing.T, w *world) {
 func (w *world) attackTextOutsideBodies(t *testing.T) {
 	c := w.customer("Hugo Header")
 	admin := w.program(identity.Admin, "")
+	for _, path := range []string{"/api/v1/accounts/" + c.open("USD") + "%2Fpostings", "/api/v1%2Faccounts"} {
+		if status, text := admin.raw(http.MethodGet, path, ""); status != http.StatusBadRequest && status != http.StatusNotFound {
+			t.Errorf("an escaped slash leads to another route: %s: %d %.300s", path, status, text)
+		}
+	}
 	for name, evil := range evilTexts {
 		escaped := func(s string) string {
 			var all strings.Builder

@@ -35,6 +35,28 @@ func TestASessionLivesWhileItIsUsedAndNoLongerThanItsEnd(t *testing.T) {
 	})
 }
 
+func TestWhatAPageDoesByItselfIsNoUseOfASession(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		p := w.newPerson()
+		unattended := identity.Unattended(t.Context())
+		look := func() error {
+			_, err := w.Authenticate(unattended, p.token)
+			return err
+		}
+		w.time.pass(20 * time.Minute)
+		if err := look(); err != nil {
+			t.Fatal(err)
+		}
+		w.authenticate(p.token) // at the same time: what the look found does not stand in for it
+		w.time.pass(20 * time.Minute)
+		if err := look(); err != nil {
+			t.Fatal("his own use was not written: ", err)
+		}
+		w.time.pass(10 * time.Minute)
+		mustBe(t, look(), identity.ErrUnauthenticated)
+	})
+}
+
 func TestEverySignInIsANewSession(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		p := w.newPerson()

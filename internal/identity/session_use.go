@@ -23,8 +23,19 @@ const (
 	touchTime = time.Minute
 )
 
+type unattendedKey struct{}
+
+// Unattended returns a context for what a program does by itself with a person's
+// session, a page that looks again and again: it is no use of the session, which
+// ends when the person has done nothing for so long.
+func Unattended(ctx context.Context) context.Context {
+	return context.WithValue(ctx, unattendedKey{}, true)
+}
+
+func isUnattended(ctx context.Context) bool { return ctx.Value(unattendedKey{}) != nil }
+
 // Authenticate returns who a session's token belongs to. Each use keeps the session
-// alive, to the minute, until its end. What was found is remembered for five
+// alive, to the minute, until its end; see Unattended. What was found is remembered for five
 // seconds: that long a revoked session may still be taken by another replica.
 // Returns ErrUnauthenticated.
 func (u *Users) Authenticate(ctx context.Context, token string) (Principal, error) {
@@ -45,7 +56,8 @@ func (u *Users) Authenticate(ctx context.Context, token string) (Principal, erro
 	if err != nil {
 		return Principal{}, fmt.Errorf("look up session: %w", err)
 	}
-	if touchedBefore := now.Add(-touchTime); !row.LastUsedAt.After(touchedBefore) {
+	isUse := !isUnattended(ctx)
+	if touchedBefore := now.Add(-touchTime); isUse && !row.LastUsedAt.After(touchedBefore) {
 		err := u.queries.TouchSession(ctx, identitydb.TouchSessionParams{
 			TokenHash: hash, Now: now, IdleUntil: now.Add(u.options.SessionIdle), TouchedBefore: touchedBefore,
 		})
@@ -60,7 +72,9 @@ func (u *Users) Authenticate(ctx context.Context, token string) (Principal, erro
 	if principal.Role.ReachesOwnOnly() {
 		principal.OwnerID = row.UserID
 	}
-	u.sessions.put(generation, key, principal, earlier(now.Add(sessionCacheTime), row.ExpiresAt), now)
+	if isUse { // else the person's own use would be found here, and not be written
+		u.sessions.put(generation, key, principal, earlier(now.Add(sessionCacheTime), row.ExpiresAt), now)
+	}
 	return principal, nil
 }
 

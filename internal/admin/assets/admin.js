@@ -102,6 +102,11 @@
     addEventListener("pageshow", () => delete form.dataset.sent, { once: true });
   });
 
+  // A page that the browser kept whole may be of somebody who has signed out since.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+
   document.addEventListener("htmx:load", (event) => prepare(event.target));
   prepare(document);
 })();

@@ -85,7 +85,7 @@ func TestListsAreNarrowedByTime(t *testing.T) {
 }
 
 func TestAnAccountsPendingHoldsAreListed(t *testing.T) {
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachFreshWorld(t, worldOptions{}, func(t *testing.T, w *world) {
 		root, merchant := w.program(identity.Admin, ""), w.merchant()
 		open := func(balance, owner string) string {
 			body := object{"accountType": "WALLET", "balance": balance}

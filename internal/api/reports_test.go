@@ -48,8 +48,8 @@ func strict(t *testing.T, text string, into any) {
 
 func TestReportsAreAsTheyAreDocumented(t *testing.T) {
 	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+		account := text(w.program(identity.Operator, "").post("/api/v1/accounts", object{"balance": "100.00", "currency": "USD"}).want(http.StatusCreated).object(), "accountId")
 		finance, support, customer := w.staff(identity.Finance), w.staff(identity.Support), w.customer("Cora Customer")
-		account := text(w.staff(identity.Operator).prove().post("/api/v1/accounts", object{"balance": "100.00", "currency": "USD"}).want(http.StatusCreated).object(), "accountId")
 		const path = "/api/v1/reports/"
 		for name, into := range map[string]any{
 			"trial-balance": &api.TrialBalanceReport{}, "profit-and-loss": &api.ProfitAndLossReport{}, "daily-volumes": &api.DailyVolumesReport{},

@@ -136,7 +136,9 @@ type worldOptions struct {
 
 // eachWorld runs a test in a world on every engine, on the package's database. The
 // test keeps to people of its own, and leaves rules, limits of roles and the
-// running of the time by days alone: see eachFreshWorld.
+// running of the time by days alone: see eachFreshWorld. Nor does it open accounts with
+// a balance once time has passed, as it does for each code of a second factor: the
+// house's account for that is everybody's, and its time never goes back.
 func eachWorld(t *testing.T, o worldOptions, test func(t *testing.T, w *world)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, url string) { test(t, newWorld(t, url, o)) })

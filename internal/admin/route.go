@@ -172,7 +172,7 @@ func (p *Pages) handle(route route) http.Handler {
 		if err == nil {
 			err = p.admit(r, route)
 		}
-		if err == nil {
+		if err == nil && !route.isPublic {
 			err = p.proveWithForm(r)
 		}
 		if err == nil {

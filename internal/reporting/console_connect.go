@@ -83,16 +83,23 @@ func (c *counted) Read(p []byte) (int, error) {
 // provenMax is how long a role that was seen to be harmless is not asked again.
 const provenMax = time.Minute
 
-// mayMore asks whether the role can touch any table beyond the schema `reporting`
-// and the catalogs. A superuser or an owner can.
+// mayMore asks whether the role has another one's rights, which may be more than tables
+// (pg_monitor's are queries of others, pg_read_server_files's are files), and whether it
+// can touch any table, or a column of one, beyond the schema `reporting` and the
+// catalogs. A superuser or an owner can.
 const mayMore = `
+	SELECT 'the rights of ' || pg_catalog.pg_get_userbyid(m.roleid)
+	FROM pg_catalog.pg_auth_members AS m
+	JOIN pg_catalog.pg_roles AS r ON r.oid = m.member
+	WHERE r.rolname = current_user
+	UNION ALL
 	SELECT n.nspname || '.' || c.relname
 	FROM pg_catalog.pg_class AS c
 	JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 	WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 	  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'crdb_internal', 'pg_extension', 'pg_toast')
-	  AND (n.nspname <> '` + schemaName + `' AND has_table_privilege(c.oid, 'SELECT')
-	       OR has_table_privilege(c.oid, 'INSERT') OR has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE'))
+	  AND (n.nspname <> '` + schemaName + `' AND has_any_column_privilege(c.oid, 'SELECT')
+	       OR has_any_column_privilege(c.oid, 'INSERT') OR has_any_column_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE'))
 	LIMIT 1`
 
 // prove refuses a role that may do more than it should: the console is only as

@@ -11,6 +11,7 @@ import (
 
 	"florin/internal/audit"
 	"florin/internal/platform/clock"
+	"florin/internal/platform/database"
 	"florin/internal/platform/dbtest"
 	"florin/internal/platform/failure"
 	"florin/internal/reporting"
@@ -48,6 +49,7 @@ func TestTheConsoleIsOffWithoutAHarmlessRole(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "must be able to use nothing but") {
 			t.Errorf("it says %v", err)
 		}
+		w.refusesRightsOfOthers()
 		// Nor is the program's own role made into one.
 		for _, name := range []string{w.db.Config().ConnConfig.User, "x; DROP TABLE accounts", "", "Upper"} {
 			if _, err := reporting.EnsureRole(t.Context(), w.db, name, "x"); err == nil {
@@ -55,6 +57,47 @@ func TestTheConsoleIsOffWithoutAHarmlessRole(t *testing.T) {
 			}
 		}
 	})
+}
+
+// refusesRightsOfOthers gives a role of the console's what it must not have, one after
+// the other.
+func (w *world) refusesRightsOfOthers() {
+	w.t.Helper()
+	r := w.makeRole()
+	w.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), dbtest.Timeout)
+		defer cancel()
+		if err := dropRole(ctx, w.db, r.name); err != nil {
+			w.t.Error(err)
+		}
+	})
+	grants := map[string]string{"GRANT SELECT ON users TO ": "REVOKE SELECT ON users FROM "}
+	if w.db.Engine == database.Postgres {
+		grants["GRANT SELECT (email) ON users TO "] = "REVOKE SELECT (email) ON users FROM "
+		grants["GRANT pg_monitor TO "] = "REVOKE pg_monitor FROM "
+	} else {
+		grants["GRANT admin TO "] = "REVOKE admin FROM "
+	}
+	for grant, revoke := range grants {
+		if _, err := w.db.Exec(w.t.Context(), grant+r.name); err != nil {
+			w.t.Fatal(err)
+		}
+		var err error
+		// CockroachDB's followers know it some seconds later.
+		for deadline := time.Now().Add(dbtest.Timeout); time.Now().Before(deadline) && !errors.Is(err, reporting.ConsoleOff.Failure("")); time.Sleep(200 * time.Millisecond) {
+			c := reporting.NewConsole(w.db, reporting.ConsoleOptions{URL: r.url, Clock: clock.System, Log: w.audit})
+			var result *reporting.Result
+			if result, err = c.Open(w.t.Context(), "usr_fin", reporting.Run, "SELECT 1", reporting.Limits{Bytes: 1000}); err == nil {
+				_ = result.Close()
+			}
+		}
+		if !errors.Is(err, reporting.ConsoleOff.Failure("")) {
+			w.t.Errorf("%s: %v", grant, err)
+		}
+		if _, err := w.db.Exec(w.t.Context(), revoke+r.name); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func TestEveryQueryIsOnTheAuditTrail(t *testing.T) {

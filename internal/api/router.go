@@ -137,7 +137,7 @@ func build(o Options) (*api, *gin.Engine) {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
-	engine.UseRawPath = true // %2F is part of an id, and leads to no other route
+	engine.UseRawPath = true             // %2F is part of an id, and leads to no other route
 	engine.RedirectTrailingSlash = false // a redirect would lose the body of a POST
 	a := newAPI(o)
 	engine.Use(a.observe, a.recoverPanic, a.allowOrigins, a.admit)

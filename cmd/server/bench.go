@@ -78,7 +78,7 @@ func (c *benchCommand) Run(ctx context.Context) error {
 	progress.close()
 	if err != nil {
 		if ctx.Err() != nil {
-			fmt.Fprintln(os.Stderr, "Interrupted; the scratch schema is dropped.")
+			fmt.Fprintln(os.Stderr, "Interrupted; the scratch database is dropped.")
 			return errExit
 		}
 		return err

@@ -17,7 +17,7 @@ import (
 
 func TestAccountsAreListedAndFiltered(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isFresh: true, isLong: true}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.key(identity.Support))
 		b.visit("/admin/accounts")
 		b.wants("No accounts yet")

@@ -16,7 +16,7 @@ import (
 
 func TestTheOverviewIsLive(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{isFresh: true}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isFresh: true, isLong: true}, func(t *testing.T, w *world) {
 		b := w.browser(t, w.key(identity.Operator))
 		b.visit("/admin")
 		b.wants("Not known yet whether the books balance")

@@ -17,7 +17,7 @@ import (
 
 func TestAPersonSignsInWithBothFactorsAndOut(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{isLong: true}, func(t *testing.T, w *world) {
 		who := w.staff(identity.Support)
 		alice := w.account("alice", "1.00", nil)
 		b := w.browser(t, nil)

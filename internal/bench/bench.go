@@ -15,7 +15,7 @@
 //	purchases   batches of purchases over HTTP, under three campaigns: each is
 //	            evaluated by all of them and gets one reward. Counted as transfers.
 //
-// raw and naive work in a schema of their own, migrated like the real one and
+// raw and naive work in a database of their own, migrated like the real one and
 // dropped at the end. ledger, http and http-batch move real money between
 // accounts that they open for the run (bench:<run>:<n>); the books stay right. So
 // does purchases, whose campaigns are for purchases of its own merchant alone.
@@ -213,7 +213,7 @@ func (o *Options) plan(mode Mode, hot float64) plan {
 }
 
 // Run measures. It returns what was measured so far beside an error; the books
-// and the database are in order either way, and no scratch schema is left.
+// and the database are in order either way, and no scratch database is left.
 func Run(ctx context.Context, o Options) (Report, error) {
 	report := Report{Runs: []Result{}, Ratios: map[string]float64{}}
 	if err := o.Validate(); err != nil {

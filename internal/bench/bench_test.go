@@ -32,9 +32,9 @@ func fresh(t testing.TB, serverURL string) (string, *database.DB) {
 	return url, dbtest.Open(t, url, database.Options{})
 }
 
-func scratchSchemas(t *testing.T, db *database.DB) (n int) {
+func scratchDatabases(t *testing.T, db *database.DB) (n int) {
 	t.Helper()
-	err := db.QueryRow(t.Context(), "SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE 'florin_bench_%'").Scan(&n)
+	err := db.QueryRow(t.Context(), "SELECT count(*) FROM pg_database WHERE datname LIKE left(current_database(), 30) || '_bench_%'").Scan(&n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +93,8 @@ func TestEveryModeMovesWhatItAcknowledges(t *testing.T) {
 		if proof := wantRightBooks(t, db); proof.Transfers != inLedger {
 			t.Errorf("the ledger holds %d transfers; want %d", proof.Transfers, inLedger)
 		}
-		if n := scratchSchemas(t, db); n != 0 {
-			t.Errorf("%d scratch schemas are left", n)
+		if n := scratchDatabases(t, db); n != 0 {
+			t.Errorf("%d scratch databases are left", n)
 		}
 	})
 }
@@ -177,7 +177,7 @@ func TestHTTPModesMoveWhatTheyAcknowledge(t *testing.T) {
 	})
 }
 
-func TestInterruptedRunLeavesNoScratchSchema(t *testing.T) {
+func TestInterruptedRunLeavesNoScratchDatabase(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, serverURL string) {
 		dbtest.LongOnCockroach(t)
@@ -197,8 +197,8 @@ func TestInterruptedRunLeavesNoScratchSchema(t *testing.T) {
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("got %v; want it canceled", err)
 				}
-				if n := scratchSchemas(t, db); n != 0 {
-					t.Errorf("%d scratch schemas are left", n)
+				if n := scratchDatabases(t, db); n != 0 {
+					t.Errorf("%d scratch databases are left", n)
 				}
 			})
 		}

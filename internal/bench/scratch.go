@@ -13,32 +13,34 @@ import (
 	"florin/internal/platform/id"
 )
 
-// dropLimit bounds the removal of a scratch schema.
+// dropLimit bounds the removal of a scratch database.
 const dropLimit = time.Minute
 
-// scratch is a schema of the run's own: the same migrations, then the accounts.
+// scratch is a database of the run's own on the same server: the same migrations, then
+// the accounts.
 type scratch struct {
-	owner  *database.DB
-	db     *database.DB // its search path is the schema
-	schema string
+	owner *database.DB
+	db    *database.DB
+	name  string
 }
 
-// newScratch makes the schema and opens the workload's accounts in it. Its
+// newScratch makes the database and opens the workload's accounts in it. Its
 // connections plan as the ledger's do, so that no mode pays for planning alone.
 func newScratch(ctx context.Context, b *bench, w *workload, maxConns int) (*scratch, error) {
-	s := &scratch{owner: b.db, schema: id.New("florin_bench")}
+	// 63 characters at most, as PostgreSQL has it.
+	s := &scratch{owner: b.db, name: fmt.Sprintf("%.30s_%s", b.db.Config().ConnConfig.Database, id.New("bench"))}
 	ready := false
 	defer func() {
 		if !ready {
 			s.close()
 		}
 	}()
-	if _, err := s.owner.Exec(ctx, "CREATE SCHEMA "+database.QuoteIdentifier(s.schema)); err != nil {
-		return nil, fmt.Errorf("create the scratch schema: %w", err)
+	if _, err := s.owner.Exec(ctx, "CREATE DATABASE "+database.QuoteIdentifier(s.name)); err != nil {
+		return nil, fmt.Errorf("create the scratch database: %w", err)
 	}
 	// The migrations' own tables are looked up by scans.
 	migrating, err := database.Open(ctx, b.DatabaseURL, database.Options{
-		ApplicationName: "florin bench", Schema: s.schema, MaxConns: 2,
+		ApplicationName: "florin bench", Database: s.name, MaxConns: 2,
 	})
 	if err != nil {
 		return nil, err
@@ -49,7 +51,7 @@ func newScratch(ctx context.Context, b *bench, w *workload, maxConns int) (*scra
 		return nil, err
 	}
 	s.db, err = database.Open(ctx, b.DatabaseURL, database.Options{
-		ApplicationName: "florin bench", Schema: s.schema, Plans: database.PlansPinned,
+		ApplicationName: "florin bench", Database: s.name, Plans: database.PlansPinned,
 		MaxConns: int32(maxConns),
 	})
 	if err != nil {
@@ -122,7 +124,11 @@ func (s *scratch) close() {
 	// Also when the run was interrupted.
 	ctx, cancel := context.WithTimeout(context.Background(), dropLimit)
 	defer cancel()
-	if _, err := s.owner.Exec(ctx, "DROP SCHEMA IF EXISTS "+database.QuoteIdentifier(s.schema)+" CASCADE"); err != nil {
-		slog.Warn("the scratch schema is left behind: drop it by hand", "schema", s.schema, "error", err)
+	how := " WITH (FORCE)" // also when a session has not ended yet
+	if s.owner.Engine == database.Cockroach {
+		how = " CASCADE"
+	}
+	if _, err := s.owner.Exec(ctx, "DROP DATABASE IF EXISTS "+database.QuoteIdentifier(s.name)+how); err != nil {
+		slog.Warn("the scratch database is left behind: drop it by hand", "database", s.name, "error", err)
 	}
 }

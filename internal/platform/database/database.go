@@ -45,8 +45,8 @@ type Options struct {
 	// MaxConns bounds the pool; 0 means pgxpool's default.
 	MaxConns int32
 	Plans    Plans
-	// Schema is put before the search path; "" leaves the server's default.
-	Schema string
+	// Database is opened in place of the one that the URL names; "" is that one.
+	Database string
 	// StatementTimeout ends a statement on the server, and a transaction that
 	// waits that long for its next one; 0 means never.
 	StatementTimeout time.Duration
@@ -105,8 +105,8 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if o.ApplicationName != "" {
 		parameters["application_name"] = o.ApplicationName
 	}
-	if o.Schema != "" {
-		parameters["search_path"] = o.Schema
+	if o.Database != "" {
+		config.ConnConfig.Database = o.Database
 	}
 	parameters["timezone"] = "UTC"
 	if o.StatementTimeout > 0 {
